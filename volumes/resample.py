@@ -1,0 +1,205 @@
+"""Bring a volume onto another grid through a transform: trilinear or nearest, with a mask of where there is data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from volumes.errors import TransformError
+from volumes.grid import Grid
+from volumes.jit import inlined, kernel
+from volumes.shapes import AnyArray, Mask, Points
+from volumes.transform import Affine, Transform, as_affine
+from volumes.volume import Volume
+
+HALF = 0.5 + 1e-6
+"""A point belongs to the field up to half a voxel past the outermost centres, as in ITK; rounding forgiven."""
+
+
+def resample(
+    volume: Volume,
+    like: Volume | Grid,
+    transform: Transform | None = None,
+    order: Literal["linear", "nearest"] | None = None,
+) -> Volume:
+    """The volume on the grid of ``like``: ``out(x) = volume(transform(x))``.
+
+    Parameters
+    ----------
+    volume : the moving volume.
+    like : the fixed volume or its grid.
+    transform : fixed points → moving points, world (z, y, x) µm; identity when left out.
+    order : ``linear`` (float32, or float64 for float64) or ``nearest`` (keeps the type). Left out, labels (integers
+        of a modality called labels) are taken by nearest and all else linearly.
+
+    Returns
+    -------
+    A volume with ``valid`` False where the fixed voxel falls outside the moving field, or on its invalid voxels. The
+    value there is 0.
+
+    Raises
+    ------
+    TransformError : a transform that gives points that are not finite.
+    """
+    grid = like if isinstance(like, Grid) else like.grid
+    nearest = (order or ("nearest" if volume.modality == "labels" else "linear")) == "nearest"
+    transform = Affine.identity() if transform is None else transform
+    affine = as_affine(transform)
+    inside = np.ones(volume.grid.shape, np.uint8) if volume.valid is None else volume.valid.astype(np.uint8)
+    planes, valid = [], np.zeros(grid.shape, bool)
+    for source in volume.array:
+        voxels = np.ascontiguousarray(source if nearest else _as_float(source))
+        out = np.zeros(grid.shape, voxels.dtype)
+        if affine is not None:
+            to_source = np.linalg.inv(volume.grid.matrix) @ affine.matrix @ grid.matrix
+            _affine_kernel(voxels, inside, to_source[:3], nearest, volume.valid is not None, out, valid)
+        else:
+            _through_points(voxels, inside, volume.grid, grid, transform, nearest, out, valid)
+        planes.append(out)
+    return Volume(np.stack(planes), grid, volume.channels, volume.time_s, valid)
+
+
+def sample(volume: Volume, points_um: Points, channel: int = 0) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Trilinear values at world points (n, 3) in µm, and which of them lie in the field; 0 where outside."""
+    index = np.ascontiguousarray(volume.grid.to_index(points_um)).reshape(-1, 1, 1, 3)
+    out = np.zeros(index.shape[:3], np.float64)
+    valid = np.zeros(index.shape[:3], bool)
+    source = np.ascontiguousarray(volume.channel(channel), dtype=np.float64)
+    _points_kernel(source, volume.mask().astype(np.uint8), index, False, out, valid)
+    return out.ravel(), valid.ravel()
+
+
+def _as_float(voxels: AnyArray) -> AnyArray:
+    return voxels if voxels.dtype == np.float64 else voxels.astype(np.float32)
+
+
+def _through_points(
+    voxels: AnyArray,
+    inside: AnyArray,
+    moving: Grid,
+    fixed: Grid,
+    transform: Transform,
+    nearest: bool,
+    out: AnyArray,
+    valid: Mask,
+) -> None:
+    """One fixed plane at a time, so that the points of a large grid never stand in memory together."""
+    rows = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float64) for n in fixed.shape[1:]), indexing="ij"), -1)
+    for z in range(fixed.shape[0]):
+        index = np.concatenate([np.full((*rows.shape[:2], 1), float(z)), rows], -1).reshape(-1, 3)
+        moved = transform(fixed.to_world(index))
+        if not np.isfinite(moved).all():
+            raise TransformError("gives points that are not finite", field="transform", value=f"plane z = {z}")
+        target = np.ascontiguousarray(moving.to_index(moved)).reshape(1, *rows.shape[:2], 3)
+        _points_kernel(voxels, inside, target, nearest, out[z : z + 1], valid[z : z + 1])
+
+
+@inlined
+def _value(voxels: AnyArray, inside: AnyArray, z: float, y: float, x: float, nearest: bool) -> tuple[float, bool]:
+    """Value and validity at a fractional index inside the field, clamped to the outermost centres."""
+    nz, ny, nx = voxels.shape
+    z, y, x = min(max(z, 0.0), nz - 1.0), min(max(y, 0.0), ny - 1.0), min(max(x, 0.0), nx - 1.0)
+    if nearest:
+        i, j, k = int(z + 0.5), int(y + 0.5), int(x + 0.5)
+        return voxels[i, j, k], inside[i, j, k] != 0
+    i, j, k = int(z), int(y), int(x)
+    fz, fy, fx = z - i, y - j, x - k
+    di, dj, dk = (1 if fz > 1e-9 else 0), (1 if fy > 1e-9 else 0), (1 if fx > 1e-9 else 0)
+    a = voxels[i, j, k] * (1 - fx) + voxels[i, j, k + dk] * fx
+    b = voxels[i, j + dj, k] * (1 - fx) + voxels[i, j + dj, k + dk] * fx
+    c = voxels[i + di, j, k] * (1 - fx) + voxels[i + di, j, k + dk] * fx
+    d = voxels[i + di, j + dj, k] * (1 - fx) + voxels[i + di, j + dj, k + dk] * fx
+    ok = inside[i, j, k] & inside[i, j, k + dk] & inside[i, j + dj, k] & inside[i, j + dj, k + dk]
+    ok &= inside[i + di, j, k] & inside[i + di, j, k + dk] & inside[i + di, j + dj, k] & inside[i + di, j + dj, k + dk]
+    return (a * (1 - fy) + b * fy) * (1 - fz) + (c * (1 - fy) + d * fy) * fz, ok != 0
+
+
+@kernel
+def _affine_kernel(
+    voxels: AnyArray,
+    inside: AnyArray,
+    matrix: AnyArray,
+    nearest: bool,
+    masked: bool,
+    out: AnyArray,
+    valid: AnyArray,
+) -> None:
+    """Row by row: where all eight neighbours surely exist the plain interpolation, elsewhere the careful one."""
+    nz, ny, nx = voxels.shape
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            z0 = matrix[0, 0] * i + matrix[0, 1] * j + matrix[0, 3]
+            y0 = matrix[1, 0] * i + matrix[1, 1] * j + matrix[1, 3]
+            x0 = matrix[2, 0] * i + matrix[2, 1] * j + matrix[2, 3]
+            first, last = 0, 0
+            if not (nearest or masked):
+                first, last = _clip(z0, matrix[0, 2], nz - 1.0, 0, out.shape[2])
+                first, last = _clip(y0, matrix[1, 2], ny - 1.0, first, last)
+                first, last = _clip(x0, matrix[2, 2], nx - 1.0, first, last)
+            for k in range(first, last):
+                out[i, j, k] = _inner(voxels, z0 + matrix[0, 2] * k, y0 + matrix[1, 2] * k, x0 + matrix[2, 2] * k)
+                valid[i, j, k] = True
+            for part in range(2):
+                for k in range(0 if part == 0 else last, first if part == 0 else out.shape[2]):
+                    z, y, x = z0 + matrix[0, 2] * k, y0 + matrix[1, 2] * k, x0 + matrix[2, 2] * k
+                    if _outside(z, nz) or _outside(y, ny) or _outside(x, nx):
+                        continue
+                    value, ok = _value(voxels, inside, z, y, x, nearest)
+                    if ok:
+                        out[i, j, k] = value
+                        valid[i, j, k] = True
+
+
+@inlined
+def _outside(c: float, n: int) -> bool:
+    return c < -HALF or c > n - 1 + HALF
+
+
+@kernel
+def _clip(start: float, step: float, end: float, first: int, last: int) -> tuple[int, int]:
+    """The steps k of [first, last) with 0 ≤ start + step·k < end, drawn in by a hair against rounding."""
+    low, high = 1e-6, end - 1e-6
+    if abs(step) < 1e-12:
+        return (first, last) if low <= start < high else (first, first)
+    a, b = (low - start) / step, (high - start) / step
+    if a > b:
+        a, b = b, a
+    first = max(first, int(np.ceil(min(max(a, -1.0), 2e9))))
+    last = min(last, int(np.floor(min(max(b, -1.0), 2e9))) + 1)
+    return first, max(first, last)
+
+
+@inlined
+def _inner(voxels: AnyArray, z: float, y: float, x: float) -> float:
+    # Unsigned indices spare the check for negative ones, which costs more than the interpolation.
+    one = np.uintp(1)
+    i, j, k = np.uintp(z), np.uintp(y), np.uintp(x)
+    i1, j1, k1 = i + one, j + one, k + one
+    kind = voxels.dtype.type
+    fz, fy, fx = kind(z - i), kind(y - j), kind(x - k)
+    a = voxels[i, j, k] + (voxels[i, j, k1] - voxels[i, j, k]) * fx
+    b = voxels[i, j1, k] + (voxels[i, j1, k1] - voxels[i, j1, k]) * fx
+    c = voxels[i1, j, k] + (voxels[i1, j, k1] - voxels[i1, j, k]) * fx
+    d = voxels[i1, j1, k] + (voxels[i1, j1, k1] - voxels[i1, j1, k]) * fx
+    a += (b - a) * fy
+    c += (d - c) * fy
+    return float(a + (c - a) * fz)
+
+
+@kernel
+def _points_kernel(
+    voxels: AnyArray, inside: AnyArray, index: AnyArray, nearest: bool, out: AnyArray, valid: AnyArray
+) -> None:
+    nz, ny, nx = voxels.shape
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            for k in range(out.shape[2]):
+                z, y, x = index[i, j, k, 0], index[i, j, k, 1], index[i, j, k, 2]
+                if _outside(z, nz) or _outside(y, ny) or _outside(x, nx):
+                    continue
+                value, ok = _value(voxels, inside, z, y, x, nearest)
+                if ok:
+                    out[i, j, k] = value
+                    valid[i, j, k] = True
