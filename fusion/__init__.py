@@ -1,1 +1,18 @@
-"""…"""
+"""Volumes on one grid → one volume: every source's detail on a common scale.
+
+>>> import numpy as np, volumes
+>>> ramp = np.arange(512, dtype=np.float32).reshape(8, 8, 8)
+>>> a = volumes.from_array(ramp, spacing_um=(2.0, 0.5, 0.5), modality="MRI")
+>>> b = volumes.from_array(ramp[::-1], spacing_um=(2.0, 0.5, 0.5), modality="CT")
+>>> fuse([a, b]).channels[0].name
+'CT+MRI'
+"""
+
+from fusion import metrics
+from fusion.config import FuserConfig
+from fusion.fuse import fuse
+from fusion.fuser import Fuser
+from fusion.lpf import LPF, LPFConfig
+from fusion.scales import Scale
+
+__all__ = ["LPF", "Fuser", "FuserConfig", "LPFConfig", "Scale", "fuse", "metrics"]

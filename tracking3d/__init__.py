@@ -1,1 +1,16 @@
-"""…"""
+"""Volumes over time become tracks: segment, detect, link.
+
+>>> import numpy as np
+>>> import tracking3d
+>>> cells = tracking3d.Detections.of(t=[0, 1, 2], zyx_um=np.array([[0, 0, 0], [0, 0, 1], [0, 0, 2]]))
+>>> tracking3d.link(cells).track_id
+array([1, 1, 1])
+"""
+
+# ``link`` is a function here and a package in ``tracking3d.link.…`` imports: the package is loaded by this line, and
+# the function then takes its name, for good.
+from tracking3d.detections import Detections
+from tracking3d.link import link
+from tracking3d.tracks import Tracks
+
+__all__ = ["Detections", "Tracks", "link"]

@@ -7,13 +7,17 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from volumes.errors import OutputError
 
 PREFIX = ".fusetrack-"
 """Temporary neighbours begin with this, so that a killed run's leftovers can be told and removed."""
+OLD = ".fusetrack-old-"
+"""What a folder is called for the moment between its going and its successor's coming."""
+RANDOM = 12
+"""Random hexadecimal digits in a temporary name."""
 
 
 @contextmanager
@@ -26,7 +30,7 @@ def replacing_file(path: Path) -> Iterator[Path]:
     ------
     OutputError : the folder cannot be written, or the disk is full; ``path`` is then what it was.
     """
-    temporary = _neighbour(path)
+    temporary = _neighbour(path, PREFIX)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -36,35 +40,40 @@ def replacing_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _explained(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Gives a fresh temporary folder beside ``path``; it takes the place of ``path`` when the block ends well.
 
+    Two folders cannot change places in one step: a run killed just between the two leaves the old one under another
+    name, from which :func:`remove_leftovers` brings it back.
+
     Raises
     ------
-    OutputError : the folder cannot be written, or the disk is full; ``path`` is then what it was.
+    OutputError : ``path`` is a file, the folder cannot be written, or the disk is full; ``path`` is then what it was.
     """
-    temporary, old = _neighbour(path), _neighbour(path)
+    temporary, old = _neighbour(path, PREFIX), _neighbour(path, OLD)
+    if path.exists() and not path.is_dir():
+        raise OutputError("is a file where a folder is to be written", file=path, remedy="Choose another output")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
         yield temporary
-        for file in temporary.rglob("*"):
+        for file in (*temporary.rglob("*"), temporary):
             _flush(file)
         if path.exists():
             path.rename(old)
         temporary.rename(path)
         _flush(path.parent)
     except OSError as error:
-        if old.exists() and not path.exists():
-            old.rename(path)
         raise _explained(path, error) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        if old.exists() and not path.exists():
+            old.rename(path)
+        _remove(temporary)
+        _remove(old)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -74,16 +83,29 @@ def write_text(path: Path, text: str) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary neighbours that a killed run left in a folder that no other run uses."""
+    """Clear away the temporary neighbours that a killed run left in a folder that no other run uses.
+
+    A folder that was set aside, but whose successor never came, gets its name back.
+    """
     for leftover in folder.glob(f"{PREFIX}*"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover)
+        place = folder / leftover.name.removeprefix(OLD)[RANDOM + 1 :]
+        if leftover.name.startswith(OLD) and not place.exists():
+            leftover.rename(place)
         else:
-            leftover.unlink()
+            _remove(leftover)
 
 
-def _neighbour(path: Path) -> Path:
-    return path.parent / f"{PREFIX}{uuid.uuid4().hex[:12]}-{path.name}"
+def _neighbour(path: Path, prefix: str) -> Path:
+    return path.parent / f"{prefix}{uuid.uuid4().hex[:RANDOM]}-{path.name}"
+
+
+def _remove(path: Path) -> None:
+    """Remove what may be there or not; what cannot be removed stays, since it is no part of the output."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def _flush(path: Path) -> None:

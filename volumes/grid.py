@@ -85,12 +85,14 @@ class Grid:
     def to_world(self, index: ArrayLike) -> Points:
         """World (z, y, x) µm, shape (n, 3), of voxel indices (n, 3)."""
         matrix = self.matrix
-        return np.asarray(index, dtype=np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
+        world: Points = np.asarray(index, dtype=np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
+        return world
 
     def to_index(self, points_um: ArrayLike) -> Points:
         """Fractional voxel indices (n, 3) of world positions (n, 3) in µm."""
         inverse: Matrix4 = np.linalg.inv(self.matrix)
-        return np.asarray(points_um, dtype=np.float64) @ inverse[:3, :3].T + inverse[:3, 3]
+        index: Points = np.asarray(points_um, dtype=np.float64) @ inverse[:3, :3].T + inverse[:3, 3]
+        return index
 
     def is_close(self, other: Grid, tolerance_voxels: float = 1e-3) -> bool:
         """Whether both have one shape and no corner is further off than ``tolerance_voxels``."""
@@ -119,7 +121,7 @@ def _triple(values: Sequence[float], field: str) -> Triple:
 
 
 def _shape(values: Sequence[int]) -> Shape3:
-    if len(values) != 3 or any(int(n) != n or n < 1 for n in values):
+    if len(values) != 3 or not all(np.isfinite(n) and int(n) == n and n >= 1 for n in values):
         raise HeaderError("needs three whole numbers of at least 1 (z, y, x)", field="shape", value=tuple(values))
     return int(values[0]), int(values[1]), int(values[2])
 

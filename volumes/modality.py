@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from volumes.errors import ConfigError
 
@@ -38,6 +37,8 @@ KNOWN = {
     )
 }
 UNKNOWN_COLOUR = "FFFFFF"
+LONG = 5
+"""From this length on, one wrong letter is a slip; shorter names (OCT, MWIR, SWI) differ by a letter on purpose."""
 
 
 def modality(name: str) -> Modality:
@@ -45,22 +46,37 @@ def modality(name: str) -> Modality:
 
     Raises
     ------
-    ConfigError : the name is empty, or a near miss of a known one (``MIR`` for ``MRI``).
+    ConfigError : the name is empty, or a slip of a known one: two neighbouring letters swapped (``MIR`` for ``MRI``),
+        or, in a long name, one letter too many, missing or wrong (``fluoresence``).
     """
     key = name.strip().lower()
     if not key:
         raise ConfigError("is empty", field="modality", remedy=f"Known ones: {_names()}")
     if key in KNOWN:
         return KNOWN[key]
-    near = get_close_matches(key, KNOWN, n=1, cutoff=0.75)
+    near = [known for known in KNOWN if _is_slip(key, known)]
     if near:
         raise ConfigError(
             f"looks like a misspelt {KNOWN[near[0]].name!r}",
             field="modality",
             value=name,
-            remedy=f"Known: {_names()}",
+            remedy=f"Known ones: {_names()}",
         )
     return Modality(name.strip(), UNKNOWN_COLOUR)
+
+
+def _is_slip(name: str, known: str) -> bool:
+    """Whether one swap of neighbours, or one edit of a long name, makes ``name`` the known one."""
+    swaps = {name[:i] + name[i + 1] + name[i] + name[i + 2 :] for i in range(len(name) - 1)}
+    return known in swaps or (len(known) >= LONG and _is_one_edit_off(name, known))
+
+
+def _is_one_edit_off(a: str, b: str) -> bool:
+    """Whether one letter added, removed or replaced makes ``a`` into ``b``."""
+    short, long = sorted((a, b), key=len)
+    same = next((i for i, (p, q) in enumerate(zip(short, long, strict=False)) if p != q), len(short))
+    replaced = len(short) == len(long) and short[same + 1 :] == long[same + 1 :]
+    return replaced or (len(long) == len(short) + 1 and short[same:] == long[same + 1 :])
 
 
 def _names() -> str:

@@ -39,7 +39,8 @@ def gaussian_pyramid(data: Voxels, spacing_um: Sequence[float], levels: int | No
     spacing_um : (z, y, x) in µm.
     levels : how many times to halve at most; left out, until no axis has more than 8 voxels to give.
     """
-    first = np.ascontiguousarray(data if data.dtype in (np.float32, np.float64) else data.astype(np.float32))
+    native = data.dtype.newbyteorder("=")
+    first = np.ascontiguousarray(data, dtype=native if native in (np.float32, np.float64) else np.float32)
     z, y, x = (float(s) for s in spacing_um)
     out = [Level(first, (z, y, x))]
     while levels is None or len(out) <= levels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from volumes.errors import TransformError
 from volumes.grid import Grid
 from volumes.jit import inlined, kernel
-from volumes.shapes import AnyArray, Mask, Points
+from volumes.shapes import AnyArray, Mask, Matrix4, Points
 from volumes.transform import Affine, Transform, as_affine
 from volumes.volume import Volume
 
 HALF = 0.5 + 1e-6
 """A point belongs to the field up to half a voxel past the outermost centres, as in ITK; rounding forgiven."""
+SNAP = 1e-8
+"""An index this near to a whole one is that one: then the identity changes no bit and asks for no neighbour."""
 
 
 def resample(
@@ -47,66 +49,110 @@ def resample(
     nearest = (order or ("nearest" if volume.modality == "labels" else "linear")) == "nearest"
     transform = Affine.identity() if transform is None else transform
     affine = as_affine(transform)
-    inside = np.ones(volume.grid.shape, np.uint8) if volume.valid is None else volume.valid.astype(np.uint8)
-    planes, valid = [], np.zeros(grid.shape, bool)
+    valid = np.zeros(grid.shape, bool)
+    planes = []
     for source in volume.array:
-        voxels = np.ascontiguousarray(source if nearest else _as_float(source))
+        voxels = _native(source, nearest)
         out = np.zeros(grid.shape, voxels.dtype)
-        if affine is not None:
-            to_source = np.linalg.inv(volume.grid.matrix) @ affine.matrix @ grid.matrix
-            _affine_kernel(voxels, inside, to_source[:3], nearest, volume.valid is not None, out, valid)
+        if affine is None:
+            _through_points(voxels, volume, grid, transform, nearest, out, valid)
         else:
-            _through_points(voxels, inside, volume.grid, grid, transform, nearest, out, valid)
-        planes.append(out)
+            _through_matrix(voxels, volume, _index_map(volume.grid, affine, grid), nearest, out, valid)
+        planes.append(out.view(source.dtype.newbyteorder("=")) if nearest else out)
     return Volume(np.stack(planes), grid, volume.channels, volume.time_s, valid)
 
 
 def sample(volume: Volume, points_um: Points, channel: int = 0) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Trilinear values at world points (n, 3) in µm, and which of them lie in the field; 0 where outside."""
-    index = np.ascontiguousarray(volume.grid.to_index(points_um)).reshape(-1, 1, 1, 3)
+    finite = np.isfinite(points_um).all(1)
+    index = np.ascontiguousarray(volume.grid.to_index(np.where(finite[:, None], points_um, 0))).reshape(-1, 1, 1, 3)
     out = np.zeros(index.shape[:3], np.float64)
     valid = np.zeros(index.shape[:3], bool)
-    source = np.ascontiguousarray(volume.channel(channel), dtype=np.float64)
-    _points_kernel(source, volume.mask().astype(np.uint8), index, False, out, valid)
-    return out.ravel(), valid.ravel()
+    source = _for_kernel(volume.channel(channel), np.dtype(np.float64))
+    _linear_points_kernel(source, _inside(volume), index, out, valid)
+    inside: NDArray[np.bool_] = valid.ravel() & finite
+    return np.where(inside, out.ravel(), 0.0), inside
 
 
-def _as_float(voxels: AnyArray) -> AnyArray:
-    return voxels if voxels.dtype == np.float64 else voxels.astype(np.float32)
+def _native(voxels: AnyArray, nearest: bool) -> AnyArray:
+    """What the kernels work on: floats for linear, the bare bits of any type for nearest."""
+    kind = voxels.dtype.newbyteorder("=")
+    if nearest:
+        return _for_kernel(voxels, kind).view(f"u{kind.itemsize}")
+    return _for_kernel(voxels, np.dtype(np.float64 if kind == np.float64 else np.float32))
+
+
+def _for_kernel(array: AnyArray, kind: np.dtype[Any]) -> AnyArray:
+    """Contiguous and read-only, always: a kernel is compiled anew for each layout it meets."""
+    view = np.ascontiguousarray(array, dtype=kind).view()
+    view.flags.writeable = False
+    return view
+
+
+def _inside(volume: Volume) -> AnyArray:
+    return _for_kernel(volume.mask(), np.dtype(np.uint8))
+
+
+def _index_map(moving: Grid, affine: Affine, fixed: Grid) -> Matrix4:
+    """Fixed index → moving index, 4×4; numbers within rounding of a whole one are made whole."""
+    matrix: Matrix4 = np.linalg.inv(moving.matrix) @ affine.matrix @ fixed.matrix
+    slack = np.append(np.full(3, SNAP / max(fixed.shape)), SNAP)
+    return np.where(np.abs(matrix - np.rint(matrix)) < slack, np.rint(matrix), matrix)
+
+
+def _through_matrix(
+    voxels: AnyArray, volume: Volume, to_source: Matrix4, nearest: bool, out: AnyArray, valid: Mask
+) -> None:
+    shift = to_source[:3, 3]
+    if np.array_equal(to_source[:3, :3], np.eye(3)) and np.array_equal(shift, np.rint(shift)):
+        _copy_shifted(voxels, volume.mask(), shift.astype(int), out, valid)
+    elif nearest:
+        _nearest_kernel(voxels, _inside(volume), to_source[:3], out, valid)
+    else:
+        _linear_kernel(voxels, _inside(volume), to_source[:3], volume.valid is not None, out, valid)
+
+
+def _copy_shifted(voxels: AnyArray, inside: Mask, shift: AnyArray, out: AnyArray, valid: Mask) -> None:
+    """``out[i] = voxels[i + shift]`` where there is such a voxel and it is valid."""
+    low = np.maximum(0, -shift)
+    high = np.maximum(low, np.minimum(out.shape, np.asarray(voxels.shape) - shift))
+    to = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    source = tuple(slice(a, b) for a, b in zip(low + shift, high + shift, strict=True))
+    valid[to] = inside[source]
+    np.copyto(out[to], voxels[source], where=inside[source])
 
 
 def _through_points(
-    voxels: AnyArray,
-    inside: AnyArray,
-    moving: Grid,
-    fixed: Grid,
-    transform: Transform,
-    nearest: bool,
-    out: AnyArray,
-    valid: Mask,
+    voxels: AnyArray, volume: Volume, fixed: Grid, transform: Transform, nearest: bool, out: AnyArray, valid: Mask
 ) -> None:
     """One fixed plane at a time, so that the points of a large grid never stand in memory together."""
     rows = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float64) for n in fixed.shape[1:]), indexing="ij"), -1)
+    inside = _inside(volume)
+    pick = _nearest_points_kernel if nearest else _linear_points_kernel
     for z in range(fixed.shape[0]):
         index = np.concatenate([np.full((*rows.shape[:2], 1), float(z)), rows], -1).reshape(-1, 3)
         moved = transform(fixed.to_world(index))
         if not np.isfinite(moved).all():
             raise TransformError("gives points that are not finite", field="transform", value=f"plane z = {z}")
-        target = np.ascontiguousarray(moving.to_index(moved)).reshape(1, *rows.shape[:2], 3)
-        _points_kernel(voxels, inside, target, nearest, out[z : z + 1], valid[z : z + 1])
+        target = np.ascontiguousarray(volume.grid.to_index(moved)).reshape(1, *rows.shape[:2], 3)
+        pick(voxels, inside, target, out[z : z + 1], valid[z : z + 1])
 
 
 @inlined
-def _value(voxels: AnyArray, inside: AnyArray, z: float, y: float, x: float, nearest: bool) -> tuple[float, bool]:
-    """Value and validity at a fractional index inside the field, clamped to the outermost centres."""
-    nz, ny, nx = voxels.shape
-    z, y, x = min(max(z, 0.0), nz - 1.0), min(max(y, 0.0), ny - 1.0), min(max(x, 0.0), nx - 1.0)
-    if nearest:
-        i, j, k = int(z + 0.5), int(y + 0.5), int(x + 0.5)
-        return voxels[i, j, k], inside[i, j, k] != 0
+def _clamped(c: float, n: int) -> float:
+    """A coordinate inside the field, brought to the outermost centres and to the whole index beside it."""
+    c = min(max(c, 0.0), n - 1.0)
+    whole = np.floor(c + 0.5)
+    return whole if abs(c - whole) < SNAP else c
+
+
+@inlined
+def _trilinear(voxels: AnyArray, inside: AnyArray, z: float, y: float, x: float) -> tuple[float, bool]:
+    """Value and validity at a fractional index inside the field; neighbours of no weight are not asked."""
+    z, y, x = _clamped(z, voxels.shape[0]), _clamped(y, voxels.shape[1]), _clamped(x, voxels.shape[2])
     i, j, k = int(z), int(y), int(x)
     fz, fy, fx = z - i, y - j, x - k
-    di, dj, dk = (1 if fz > 1e-9 else 0), (1 if fy > 1e-9 else 0), (1 if fx > 1e-9 else 0)
+    di, dj, dk = (1 if fz > 0 else 0), (1 if fy > 0 else 0), (1 if fx > 0 else 0)
     a = voxels[i, j, k] * (1 - fx) + voxels[i, j, k + dk] * fx
     b = voxels[i, j + dj, k] * (1 - fx) + voxels[i, j + dj, k + dk] * fx
     c = voxels[i + di, j, k] * (1 - fx) + voxels[i + di, j, k + dk] * fx
@@ -116,15 +162,14 @@ def _value(voxels: AnyArray, inside: AnyArray, z: float, y: float, x: float, nea
     return (a * (1 - fy) + b * fy) * (1 - fz) + (c * (1 - fy) + d * fy) * fz, ok != 0
 
 
+@inlined
+def _whole(c: float, n: int) -> int:
+    return int(min(max(c, 0.0), n - 1.0) + 0.5)
+
+
 @kernel
-def _affine_kernel(
-    voxels: AnyArray,
-    inside: AnyArray,
-    matrix: AnyArray,
-    nearest: bool,
-    masked: bool,
-    out: AnyArray,
-    valid: AnyArray,
+def _linear_kernel(
+    voxels: AnyArray, inside: AnyArray, matrix: AnyArray, masked: bool, out: AnyArray, valid: AnyArray
 ) -> None:
     """Row by row: where all eight neighbours surely exist the plain interpolation, elsewhere the careful one."""
     nz, ny, nx = voxels.shape
@@ -134,7 +179,7 @@ def _affine_kernel(
             y0 = matrix[1, 0] * i + matrix[1, 1] * j + matrix[1, 3]
             x0 = matrix[2, 0] * i + matrix[2, 1] * j + matrix[2, 3]
             first, last = 0, 0
-            if not (nearest or masked):
+            if not masked:
                 first, last = _clip(z0, matrix[0, 2], nz - 1.0, 0, out.shape[2])
                 first, last = _clip(y0, matrix[1, 2], ny - 1.0, first, last)
                 first, last = _clip(x0, matrix[2, 2], nx - 1.0, first, last)
@@ -146,15 +191,31 @@ def _affine_kernel(
                     z, y, x = z0 + matrix[0, 2] * k, y0 + matrix[1, 2] * k, x0 + matrix[2, 2] * k
                     if _outside(z, nz) or _outside(y, ny) or _outside(x, nx):
                         continue
-                    value, ok = _value(voxels, inside, z, y, x, nearest)
+                    value, ok = _trilinear(voxels, inside, z, y, x)
                     if ok:
                         out[i, j, k] = value
                         valid[i, j, k] = True
 
 
+@kernel
+def _nearest_kernel(voxels: AnyArray, inside: AnyArray, matrix: AnyArray, out: AnyArray, valid: AnyArray) -> None:
+    nz, ny, nx = voxels.shape
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            for k in range(out.shape[2]):
+                z = matrix[0, 0] * i + matrix[0, 1] * j + matrix[0, 2] * k + matrix[0, 3]
+                y = matrix[1, 0] * i + matrix[1, 1] * j + matrix[1, 2] * k + matrix[1, 3]
+                x = matrix[2, 0] * i + matrix[2, 1] * j + matrix[2, 2] * k + matrix[2, 3]
+                if _outside(z, nz) or _outside(y, ny) or _outside(x, nx):
+                    continue
+                if inside[_whole(z, nz), _whole(y, ny), _whole(x, nx)]:
+                    out[i, j, k] = voxels[_whole(z, nz), _whole(y, ny), _whole(x, nx)]
+                    valid[i, j, k] = True
+
+
 @inlined
 def _outside(c: float, n: int) -> bool:
-    return c < -HALF or c > n - 1 + HALF
+    return not (-HALF <= c <= n - 1 + HALF)  # so that NaN is outside
 
 
 @kernel
@@ -166,9 +227,9 @@ def _clip(start: float, step: float, end: float, first: int, last: int) -> tuple
     a, b = (low - start) / step, (high - start) / step
     if a > b:
         a, b = b, a
-    first = max(first, int(np.ceil(min(max(a, -1.0), 2e9))))
-    last = min(last, int(np.floor(min(max(b, -1.0), 2e9))) + 1)
-    return first, max(first, last)
+    begin = max(first, int(np.ceil(min(max(a, -1.0), 2e9))))
+    stop = min(last, int(np.floor(min(max(b, -1.0), 2e9))) + 1)
+    return (begin, stop) if begin < stop else (first, first)
 
 
 @inlined
@@ -189,9 +250,7 @@ def _inner(voxels: AnyArray, z: float, y: float, x: float) -> float:
 
 
 @kernel
-def _points_kernel(
-    voxels: AnyArray, inside: AnyArray, index: AnyArray, nearest: bool, out: AnyArray, valid: AnyArray
-) -> None:
+def _linear_points_kernel(voxels: AnyArray, inside: AnyArray, index: AnyArray, out: AnyArray, valid: AnyArray) -> None:
     nz, ny, nx = voxels.shape
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
@@ -199,7 +258,21 @@ def _points_kernel(
                 z, y, x = index[i, j, k, 0], index[i, j, k, 1], index[i, j, k, 2]
                 if _outside(z, nz) or _outside(y, ny) or _outside(x, nx):
                     continue
-                value, ok = _value(voxels, inside, z, y, x, nearest)
+                value, ok = _trilinear(voxels, inside, z, y, x)
                 if ok:
                     out[i, j, k] = value
+                    valid[i, j, k] = True
+
+
+@kernel
+def _nearest_points_kernel(voxels: AnyArray, inside: AnyArray, index: AnyArray, out: AnyArray, valid: AnyArray) -> None:
+    nz, ny, nx = voxels.shape
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            for k in range(out.shape[2]):
+                z, y, x = index[i, j, k, 0], index[i, j, k, 1], index[i, j, k, 2]
+                if _outside(z, nz) or _outside(y, ny) or _outside(x, nx):
+                    continue
+                if inside[_whole(z, nz), _whole(y, ny), _whole(x, nx)]:
+                    out[i, j, k] = voxels[_whole(z, nz), _whole(y, ny), _whole(x, nx)]
                     valid[i, j, k] = True

@@ -49,8 +49,7 @@ class TimeLapse:
             raise IndexError(f"frame {frame} of {len(self)}")
         number = frame % len(self)
         volume = self.load(number)
-        if volume.grid.shape != self.grid.shape:
-            raise GridError(f"frame {number} has shape {volume.grid.shape}, the movie {self.grid.shape}", field="load")
+        _require_alike(volume, number, self.grid, len(self.channels))
         return replace(volume, time_s=self.times_s[number])
 
     def __iter__(self) -> Iterator[Volume]:
@@ -67,14 +66,14 @@ class TimeLapse:
 
         Raises
         ------
-        GridError : the volumes do not share one grid.
+        GridError : the volumes do not share one grid, or differ in their number of channels.
+        HeaderError : no volume, or times that do not grow.
         """
         if not volumes:
             raise HeaderError("a time-lapse needs at least one frame", field="volumes")
         frames = tuple(volumes)
         for i, frame in enumerate(frames):
-            if not frame.grid.is_close(frames[0].grid):
-                raise GridError(f"frame {i} lies on another grid than frame 0", field="volumes")
+            _require_alike(frame, i, frames[0].grid, len(frames[0].channels))
         times = tuple(frame.time_s for frame in frames)
         return cls(frames[0].grid, frames[0].channels, times, frames.__getitem__)
 
@@ -88,3 +87,10 @@ class TimeLapse:
         return cls.of(
             [from_array(frame, spacing_um, modality=modality, time_s=i * dt_s) for i, frame in enumerate(data)]
         )
+
+
+def _require_alike(volume: Volume, number: int, grid: Grid, channels: int) -> None:
+    if not volume.grid.is_close(grid):
+        raise GridError(f"frame {number} lies on another grid than the movie", field="frame", value=volume.grid)
+    if len(volume.channels) != channels:
+        raise GridError(f"frame {number} has {len(volume.channels)} channels, the movie {channels}", field="frame")

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
 from volumes.errors import TransformError
 from volumes.shapes import Matrix4, Points
 
 SINGULAR = 1e-9
-"""A linear map that shrinks volume below this factor has no inverse worth the name."""
+"""A linear map whose least stretch is below this share of its largest has no inverse worth the name."""
 
 
 @runtime_checkable
@@ -44,10 +44,12 @@ class Affine:
         array = np.array(matrix, dtype=np.float64)
         if array.shape != (4, 4) or not np.isfinite(array).all():
             raise TransformError("needs a finite 4×4 matrix", field="matrix", value=array.tolist())
-        if not np.allclose(array[3], (0, 0, 0, 1), atol=1e-12):
+        if np.abs(array[3] - (0, 0, 0, 1)).max() > 1e-12:
             raise TransformError("the last row must be 0 0 0 1", field="matrix", value=array[3].tolist())
-        if abs(np.linalg.det(array[:3, :3])) < SINGULAR:
+        stretches = np.linalg.svd(array[:3, :3], compute_uv=False)
+        if stretches[2] <= SINGULAR * stretches[0]:
             raise TransformError("is singular", field="matrix", value=array[:3, :3].tolist())
+        array += 0.0  # −0 becomes 0, so that equal maps have equal bytes and hashes
         array.flags.writeable = False
         self._matrix = array
 
@@ -82,7 +84,8 @@ class Affine:
     def rotation_deg(self) -> float:
         """Angle of the nearest rotation, in degrees."""
         u, _, vt = np.linalg.svd(self._matrix[:3, :3])
-        return float(np.degrees(Rotation.from_matrix(u @ vt * np.sign(np.linalg.det(u @ vt))).magnitude()))
+        u[:, 2] *= np.sign(np.linalg.det(u @ vt))
+        return float(np.degrees(Rotation.from_matrix(u @ vt).magnitude()))
 
     @classmethod
     def identity(cls) -> Affine:
@@ -103,11 +106,15 @@ class Affine:
         rotation_rad : rotation vector (axis × angle) over the world's (z, y, x).
         translation_um : shift after the turn.
         centre_um : the point that the turn leaves in place.
+
+        Raises
+        ------
+        TransformError : one of them is no finite triple.
         """
-        centre = np.asarray(centre_um, dtype=np.float64).reshape(3)
+        centre = _triple(centre_um, "centre_um")
         matrix = np.eye(4)
-        matrix[:3, :3] = Rotation.from_rotvec(np.asarray(rotation_rad, dtype=np.float64)).as_matrix()
-        matrix[:3, 3] = centre + np.asarray(translation_um, dtype=np.float64) - matrix[:3, :3] @ centre
+        matrix[:3, :3] = Rotation.from_rotvec(_triple(rotation_rad, "rotation_rad")).as_matrix()
+        matrix[:3, 3] = centre + _triple(translation_um, "translation_um") - matrix[:3, :3] @ centre
         return cls(matrix)
 
 
@@ -141,6 +148,13 @@ class Composite:
     def inverse(self) -> Composite:
         """The inverse of each part, in reverse order."""
         return Composite(tuple(part.inverse() for part in reversed(self.parts)))
+
+
+def _triple(values: Sequence[float], field: str) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64).reshape(-1)
+    if array.shape != (3,) or not np.isfinite(array).all():
+        raise TransformError("needs three finite values (z, y, x)", field=field, value=values)
+    return array
 
 
 def as_affine(transform: Transform) -> Affine | None:

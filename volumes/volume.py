@@ -46,7 +46,7 @@ class LazyArray(Protocol):
     def __getitem__(self, key: Any, /) -> Any: ...  # noqa: ANN401 - zarr and dask take any numpy index
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Volume:
     """Voxels (C, Z, Y, X) on a :class:`Grid`, with what each channel is.
 
@@ -61,6 +61,7 @@ class Volume:
     Raises
     ------
     GridError : data, grid, channels and valid do not fit together.
+    ContentError : voxels that are no real numbers.
     """
 
     data: AnyArray | LazyArray
@@ -75,10 +76,15 @@ class Volume:
                 f"data of shape {self.data.shape} does not fit the grid's (C, {', '.join(map(str, self.grid.shape))})",
                 field="data",
             )
+        if np.dtype(self.data.dtype).kind not in "biuf":
+            raise ContentError("voxels must be real numbers", field="data", value=str(self.data.dtype))
         if len(self.channels) != self.data.shape[0]:
             raise GridError(f"{len(self.channels)} channels described, {self.data.shape[0]} given", field="channels")
-        if self.valid is not None and self.valid.shape != self.grid.shape:
-            raise GridError(f"mask of shape {self.valid.shape}, grid of {self.grid.shape}", field="valid")
+        if self.valid is not None and (self.valid.shape != self.grid.shape or self.valid.dtype != np.bool_):
+            raise GridError(
+                f"needs True or False for each of {self.grid.shape}, not {self.valid.dtype} for {self.valid.shape}",
+                field="valid",
+            )
         for name in ("data", "valid"):
             array = getattr(self, name)
             if isinstance(array, np.ndarray):
@@ -99,11 +105,13 @@ class Volume:
 
         Raises
         ------
-        ContentError : no channel of that name or position.
+        ContentError : no channel of that name or position, or several of that name.
         """
         names = [c.name for c in self.channels]
         if isinstance(which, str) and which not in names:
             raise ContentError("no such channel", field="channel", value=which, remedy=f"It has {names}")
+        if names.count(str(which)) > 1:
+            raise ContentError(f"{names.count(str(which))} channels have this name", field="channel", value=which)
         position = names.index(which) if isinstance(which, str) else which
         if not 0 <= position < len(names):
             raise ContentError("no such channel", field="channel", value=which, remedy=f"It has {len(names)}")

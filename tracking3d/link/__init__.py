@@ -1,1 +1,13 @@
-"""…"""
+"""Linking: detections over time become tracks.
+
+>>> import numpy as np
+>>> from tracking3d.detections import Detections
+>>> cells = Detections.of(t=[0, 0, 1, 1], zyx_um=np.array([[0, 0, 0], [0, 0, 9], [0, 0, 10], [0, 0, 1]]))
+>>> link(cells).parent
+array([-1, -1,  1,  0])
+"""
+
+from tracking3d.link.assignment import AssignmentConfig
+from tracking3d.link.linker import Linker, link
+
+__all__ = ["AssignmentConfig", "Linker", "link"]

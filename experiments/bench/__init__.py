@@ -1,0 +1,1 @@
+"""Benchmarks: each part beside its peers, on the same cases in the same run."""

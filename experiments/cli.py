@@ -1,0 +1,248 @@
+"""The ``fusetrack`` command: files in, files out; exit code 0 only when the result can be trusted.
+
+Heavy packages are imported inside the verbs, so that ``fusetrack --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+if TYPE_CHECKING:
+    from experiments.config import Config
+    from experiments.pipeline import RunResult
+
+app = App(
+    name="fusetrack",
+    help="Brings volumes of one specimen onto one grid, fuses them, finds the cells and follows them. Lengths in µm.",
+    version_flags=["--version"],
+)
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON, for machines.")]
+Unit = Annotated[str | None, Parameter(help="Unit of length of the file, where it states none.")]
+
+
+@app.command
+def run(
+    config: Path,
+    *,
+    out: Annotated[Path | None, Parameter(help="The run's folder; left out: results/<name>.")] = None,
+    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="", help="KEY=VALUE, e.g. fuse.base=max.")] = (),
+    json: Json = False,
+) -> None:
+    """Run an experiment: register, fuse, segment, link, evaluate and report, as its YAML asks.
+
+    Parameters
+    ----------
+    config
+        The experiment's YAML file.
+    """
+    from experiments.config import load
+
+    _run(load(config, dict(_pair(item) for item in set_)), out, json)
+
+
+@app.command
+def demo(
+    *,
+    out: Annotated[Path | None, Parameter(help="The run's folder; left out: results/demo.")] = None,
+    json: Json = False,
+) -> None:
+    """Run the demonstration on real data that comes with the package; takes a few minutes."""
+    import importlib.resources
+
+    from experiments.config import load
+
+    with importlib.resources.as_file(importlib.resources.files("configs") / "demo.yaml") as path:
+        _run(load(path), out, json)
+
+
+@app.command
+def register(
+    fixed: Path,
+    moving: Path,
+    *,
+    out: Path,
+    fixed_modality: str = "optical",
+    moving_modality: str = "optical",
+    fixed_unit: Unit = None,
+    moving_unit: Unit = None,
+    json: Json = False,
+) -> None:
+    """Find the rigid transform from FIXED to MOVING; write it and the resampled MOVING into OUT.
+
+    Parameters
+    ----------
+    fixed
+        The volume that stays (NIfTI, NRRD, OME-TIFF or OME-Zarr).
+    moving
+        The volume to be brought onto its grid.
+    out
+        Folder for transform.tfm, registered.ome.zarr and quality.json.
+    """
+    import registration
+    import volumes
+    from experiments.run_folder import write_json
+    from volumes.errors import StageError
+
+    still = volumes.read(fixed, modality=fixed_modality, unit=fixed_unit)
+    moved = volumes.read(moving, modality=moving_modality, unit=moving_unit)
+    result = registration.register(still, moved)
+    volumes.write_transform(result.transform, out / "transform.tfm")
+    volumes.write(volumes.resample(moved, like=still, transform=result.transform), out / "registered.ome.zarr")
+    facts = {"status": result.status.value, "reasons": list(result.reasons), **result.quality.as_dict()}
+    write_json(out / "quality.json", facts)
+    _say(facts, json)
+    if result.status.value == "failed":
+        raise StageError("registration failed", file=moving, field="status", remedy="; ".join(result.reasons))
+
+
+@app.command
+def fuse(
+    sources: Annotated[list[Path], Parameter(negative="")],
+    *,
+    out: Path,
+    modality: Annotated[tuple[str, ...], Parameter(negative="", help="One for each source, in order.")] = (),
+    unit: Unit = None,
+    base: str = "mean",
+    json: Json = False,
+) -> None:
+    """Fuse volumes that lie on one grid into one; the suffix of OUT decides its format.
+
+    Parameters
+    ----------
+    sources
+        Two or more volumes on one grid.
+    out
+        The fused volume: .nii.gz, .nrrd, .ome.tif or .ome.zarr.
+    base
+        How the coarsest level is taken: mean or max.
+    """
+    import fusion
+    import volumes
+    from fusion.lpf import LPFConfig
+
+    names = modality or ("optical",) * len(sources)
+    read = [volumes.read(path, modality=name, unit=unit) for path, name in zip(sources, names, strict=True)]
+    volumes.write(fusion.fuse(read, LPFConfig.model_validate({"base": base})), out)
+    _say({"fused": str(out), "sources": [str(path) for path in sources]}, json)
+
+
+@app.command
+def segment(
+    image: Path,
+    *,
+    out: Path,
+    modality: str = "fluorescence",
+    unit: Unit = None,
+    movie: bool = False,
+    json: Json = False,
+) -> None:
+    """Find the cells of a volume, or with --movie of every frame; write labels and a table of cells beside them.
+
+    Parameters
+    ----------
+    image
+        The volume or movie.
+    out
+        The labels: .ome.zarr (volumes and movies) or .nii.gz (volumes). The table is OUT with .csv added.
+    """
+    import tracking3d
+    import volumes
+    from tracking3d.formats.table import write_detections
+
+    opener = volumes.read_timelapse if movie else volumes.read
+    source = opener(image, modality=modality, unit=unit)
+    labels = tracking3d.segment(source)
+    cells = tracking3d.detect(labels, source)
+    volumes.write(labels, out)
+    write_detections(cells, Path(f"{out}.csv"))
+    _say({"labels": str(out), "table": f"{out}.csv", "cells": len(cells)}, json)
+
+
+@app.command
+def link(
+    detections: Path,
+    *,
+    out: Path,
+    unit: Annotated[str, Parameter(help="Unit of z, y, x (and radius) in the table.")] = "um",
+    dt: Annotated[float | None, Parameter(help="Seconds between frames.")] = None,
+    max_distance_um: Annotated[float | None, Parameter(help="Longest step; left out: estimated.")] = None,
+    json: Json = False,
+) -> None:
+    """Link a table of detections (t, z, y, x) over time; every row and column is kept, track_id and parent added.
+
+    Parameters
+    ----------
+    detections
+        CSV, plain or gzipped.
+    out
+        CSV for the tracks.
+    """
+    import tracking3d
+    from tracking3d.formats.table import detections_of, read_rows, write_tracks_csv
+    from tracking3d.link.assignment import AssignmentConfig
+
+    rows = read_rows(detections)
+    tracks = tracking3d.link(
+        detections_of(rows, detections, unit, dt), AssignmentConfig(max_distance_um=max_distance_um)
+    )
+    write_tracks_csv(tracks, out, rows)
+    _say({"tracks": len(set(tracks.track_id.tolist())), "divisions": len(tracks.divisions), "out": str(out)}, json)
+
+
+def main() -> None:
+    """Entry point: run one verb; a typed error becomes one message and exit code 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        app()
+    except Exception as error:
+        from volumes.errors import FusetrackError
+
+        if not isinstance(error, FusetrackError):
+            raise
+        _fail(error)
+
+
+def _fail(error: Exception) -> None:
+    if "--json" in sys.argv:
+        print(json.dumps({"error": type(error).__name__, "message": str(error)}), file=sys.stderr)
+    else:
+        print(f"fusetrack: {error}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _run(config: Config, out: Path | None, as_json: bool) -> None:
+    from experiments.pipeline import run as run_pipeline
+    from experiments.progress import progress
+
+    folder = out or Path("results") / config.name
+    with progress(quiet=as_json) as watch:
+        result = run_pipeline(config, folder, watch)
+    _say(_facts(result), as_json)
+
+
+def _facts(result: RunResult) -> dict[str, Any]:
+    return {"report": str(result.report), "folder": str(result.folder), "stages_run": list(result.worked)}
+
+
+def _say(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False))
+        return
+    for key, value in facts.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else value
+        print(f"{key.replace('_', ' '):>12}  {text if text != '' else 'none'}")
+
+
+def _pair(item: str) -> tuple[str, str]:
+    from volumes.errors import ConfigError
+
+    key, sign, value = item.partition("=")
+    if not (key and sign):
+        raise ConfigError("needs KEY=VALUE", field="--set", value=item, remedy="For example --set fuse.base=max")
+    return key, value

@@ -1,0 +1,34 @@
+"""A line on the terminal for every stage of a run, with a spinner while it works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from experiments.stage import State, Watcher, unwatched
+
+
+@contextmanager
+def progress(quiet: bool = False) -> Iterator[Watcher]:
+    """Gives a watcher that shows each stage as it starts, ends or is reused; silent when ``quiet``."""
+    if quiet:
+        yield unwatched
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        tasks = {}
+
+        def watch(part: str, stage: str, state: State) -> None:
+            name = f"{part}  {stage}"
+            if state == "start":
+                tasks[name] = bar.add_task(name, total=1)
+                return
+            task = tasks.get(name)
+            if task is None:
+                task = bar.add_task(f"{name}  [dim]unchanged, reused", total=1)
+            bar.update(task, completed=1)
+
+        yield watch

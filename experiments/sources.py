@@ -1,0 +1,78 @@
+"""From a config's source to a volume or a movie, with the truth of what was done to it on purpose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.config import Experiment, Source
+from volumes.errors import ConfigError
+from volumes.io import read, read_timelapse
+from volumes.timelapse import TimeLapse
+from volumes.transform import Affine
+from volumes.volume import Volume
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A source as the stages see it.
+
+    Parameters
+    ----------
+    image : the volume, moved when the config asks for it.
+    truth : the transform, reference points → this volume's points, that was applied; None where it is not known.
+    """
+
+    image: Volume
+    truth: Affine | None = None
+
+
+def open_volume(name: str, source: Source) -> Opened:
+    """A single volume, displaced where the config says so.
+
+    Raises
+    ------
+    ConfigError : the source is a movie.
+    """
+    if source.is_movie:
+        raise ConfigError("a single volume is needed here, and this is a movie", field=f"sources.{name}")
+    volume = read(
+        source.file,
+        modality=source.modality,
+        unit=source.unit,
+        nonfinite=source.nonfinite,
+        affine=source.affine,
+        layout=source.layout,
+    )
+    if source.displaced is None:
+        return Opened(volume)
+    from phantom.displaced import displaced
+
+    d = source.displaced
+    moved, truth = displaced(volume, rotation_deg=d.rotation_deg, shift_um=d.shift_um, noise=d.noise, seed=d.seed)
+    return Opened(moved, truth)
+
+
+def open_image(name: str, source: Source) -> Volume | TimeLapse:
+    """A volume, or a movie whose frames are read one at a time."""
+    if not source.is_movie:
+        return open_volume(name, source).image
+    return read_timelapse(
+        source.file, modality=source.modality, unit=source.unit, nonfinite=source.nonfinite, layout=source.layout
+    )
+
+
+def origin(experiment: Experiment, names: tuple[str, ...]) -> tuple[str, str]:
+    """(``real``, ``simulated`` or ``mixed``; why) for a figure that shows these sources."""
+    chosen = [experiment.sources[name] for name in names]
+    notes = [f"{name}: {source.note}" for name, source in zip(names, chosen, strict=True) if source.note]
+    notes += [
+        f"{name}: moved by a known rigid transform, {source.displaced.noise:.0%} noise added"
+        for name, source in zip(names, chosen, strict=True)
+        if source.displaced
+    ]
+    simulated = [source.simulated for source in chosen]
+    if simulated and all(simulated):
+        return "simulated", "; ".join(notes) or "simulated voxels"
+    if any(simulated) or any(source.displaced for source in chosen):
+        return "mixed", "; ".join(notes)
+    return "real", "; ".join(notes) or "measured voxels"

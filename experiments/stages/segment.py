@@ -1,0 +1,54 @@
+"""Stage ``segment``: the cells of an image or a movie as labels."""
+
+from __future__ import annotations
+
+from experiments.config import Experiment
+from experiments.run_folder import RunFolder
+from experiments.sources import open_image
+from experiments.stage import Stage
+from experiments.stages import fuse
+from volumes.io import read, read_timelapse, write
+from volumes.timelapse import TimeLapse
+from volumes.volume import Volume
+
+NAME = "segment"
+LABELS = "labels.ome.zarr"
+
+
+def segment_stage(experiment: Experiment, folder: RunFolder) -> Stage:
+    """Segments the fused volume or one source, as the config says."""
+    on_fused = experiment.segmented == "fused"
+    sources = experiment.sources if on_fused else {experiment.segmented: experiment.sources[experiment.segmented]}
+    return Stage(
+        NAME,
+        experiment.model_dump_json(include={"segment", "segment_on", "sources", "reference"}),
+        (LABELS,),
+        lambda: _segment(experiment, folder),
+        inputs={name: source.file for name, source in sources.items()},
+        after=(fuse.NAME,) if on_fused else (),
+        code=("tracking3d", "phantom"),
+    )
+
+
+def segmented_image(experiment: Experiment, folder: RunFolder) -> Volume | TimeLapse:
+    """What the segmenter works on."""
+    name = experiment.segmented
+    if name != "fused":
+        return open_image(name, experiment.sources[name])
+    movie = any(source.is_movie for source in experiment.sources.values())
+    opener = read_timelapse if movie else read
+    return opener(folder.path / fuse.FUSED, modality="fluorescence")
+
+
+def labels(experiment: Experiment, folder: RunFolder) -> Volume | TimeLapse:
+    """The labels that this stage wrote."""
+    movie = isinstance(segmented_image(experiment, folder), TimeLapse)
+    opener = read_timelapse if movie else read
+    return opener(folder.path / LABELS, modality="labels")
+
+
+def _segment(experiment: Experiment, folder: RunFolder) -> None:
+    import tracking3d
+
+    image = segmented_image(experiment, folder)
+    write(tracking3d.segment(image, experiment.segment or "watershed"), folder.path / LABELS)

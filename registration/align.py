@@ -1,0 +1,193 @@
+"""From a search to a result: refine the best starts at a coarse resolution, and the winner at each finer one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from registration.linear import Candidate, RigidMotion, refine
+from registration.prepared import Prepared
+from registration.similarity import Samples, Similarity, draw
+from registration.start import disagreement, distinct, nudged, promising
+from volumes.errors import TransformError
+from volumes.grid import Grid
+from volumes.shapes import Matrix4, Points
+from volumes.transform import Affine
+
+FINALISTS = 5
+"""Starts that are refined to the end at the coarsest resolution."""
+FINALISTS_APART = 0.1
+"""Two finalists nearer than this share of the specimen's radius count as one."""
+RIVAL = 0.87
+"""A start whose gain over NMI = 1 reaches this share of the winner's is nearly as good."""
+FIRST_TOLERANCE, COARSE_TOLERANCE, FINE_TOLERANCE = 1e-4, 1e-6, 1e-7
+"""NMI that a step must gain: for the first look at a start, at the coarsest resolution, and at finer ones."""
+FIRST_ITERATIONS, ITERATIONS = 12, 60
+"""Steps of a climb at most: for the first look at a start, and after it."""
+
+
+class LinearSettings(BaseModel):
+    """How much work a linear registration puts in.
+
+    Parameters
+    ----------
+    rotations : how many the global search tries besides the identity and small ones; 0 for volumes that hardly turned.
+    starts : the best of each search that are looked at more closely.
+    bins : of the histogram, for either volume.
+    samples : of the fixed volume at the finest resolution.
+    coarse_samples : of the fixed volume at the coarsest resolution, at least.
+    search_samples : of the fixed volume in the search.
+    finest_um : the finest resolution worked on, µm; left out, the volumes' own, within ``most_voxels``.
+    most_voxels : how many voxels of the finest resolution the smaller field may hold.
+    least_overlap : share of the smaller specimen that must lie inside the other's field.
+    fixed_channel, moving_channel : which channels are registered, by position or name.
+    seed : of the samples' places.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rotations: int = Field(default=800, ge=0, le=100_000)
+    starts: int = Field(default=12, ge=1, le=100)
+    bins: int = Field(default=32, ge=8, le=256)
+    samples: int = Field(default=150_000, ge=500)
+    coarse_samples: int = Field(default=12_000, ge=500)
+    search_samples: int = Field(default=3_000, ge=200)
+    finest_um: float | None = Field(default=None, gt=0)
+    most_voxels: int = Field(default=4_000_000, ge=1000)
+    least_overlap: float = Field(default=0.25, gt=0, lt=1)
+    fixed_channel: int | str = 0
+    moving_channel: int | str = 0
+    seed: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the climb came to.
+
+    Parameters
+    ----------
+    matrix : fixed points → moving points, 4×4, µm.
+    before, after, chance : NMI at the start, at the result, and of unrelated intensities, on the same samples.
+    overlap : share of the smaller specimen inside the other's field.
+    spread_um : how far the nearly as good starts end from the result, the furthest of them.
+    evaluations : of the similarity and its derivative.
+    """
+
+    matrix: Matrix4
+    before: float
+    after: float
+    chance: float
+    overlap: float
+    spread_um: float
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two prepared volumes; samples are drawn from the fixed one."""
+
+    fixed: Prepared
+    moving: Prepared
+    settings: LinearSettings
+
+    def align(self, start: Affine | None) -> Found:
+        """Search, or begin at ``start``; refine the starts at the coarsest resolution, the winner at each finer one.
+
+        Raises
+        ------
+        TransformError : the start lays the volumes apart, or nothing that was tried makes them overlap.
+        """
+        ladder = self.ladder_um
+        coarse = self._similarity(ladder[0], self.settings.coarse_samples)
+        tried = self._first_look(coarse, start)
+        refined = [self._climb(coarse, c.matrix, ladder[0], COARSE_TOLERANCE) for c in self._finalists(tried)]
+        refined.sort(key=lambda candidate: -candidate.similarity)
+        finest, best, steps = coarse, refined[0], 0
+        for spacing in ladder[1:]:
+            count = int(self.settings.samples * (ladder[-1] / spacing) ** 1.5)
+            finest = self._similarity(spacing, max(self.settings.coarse_samples, count))
+            best = self._climb(finest, best.matrix, spacing, FINE_TOLERANCE)
+            steps += best.evaluations
+        steps += sum(candidate.evaluations for candidate in (*tried, *refined))
+        return self._found(finest, best, start, self._spread(refined), steps)
+
+    @property
+    def ladder_um(self) -> list[float]:
+        """Resolutions from coarse to fine, each half of the one before, the finest as fine as both volumes are."""
+        own = max(min(self.fixed.grid.spacing_um), min(self.moving.grid.spacing_um))
+        volume = min(self.fixed.volume_um3, self.moving.volume_um3)
+        finest = max(own, (volume / self.settings.most_voxels) ** (1 / 3), self.settings.finest_um or 0.0)
+        coarsest = max(finest, (volume / self.settings.coarse_samples) ** (1 / 3))
+        return [finest * 2.0**i for i in range(round(np.log2(coarsest / finest)), -1, -1)]
+
+    def _first_look(self, coarse: Similarity, start: Affine | None) -> list[Candidate]:
+        """The starts, each climbed a little on few samples, best first."""
+        spacing, settings = self.ladder_um[0], self.settings
+        few = Similarity(self._samples(spacing, settings.search_samples), coarse.moving, settings.bins)
+        if start is None:
+            starts = promising(
+                few, self.fixed, self.moving, settings.rotations, settings.starts, settings.least_overlap
+            )
+        elif coarse.value(start.matrix)[1] <= 0:
+            raise _apart("start", start.matrix)
+        else:
+            starts = nudged(start.matrix, self.fixed)
+        tried = [self._climb(few, matrix, spacing, FIRST_TOLERANCE, FIRST_ITERATIONS) for matrix in starts]
+        return sorted(tried, key=lambda candidate: -candidate.similarity)
+
+    def _finalists(self, tried: list[Candidate]) -> list[Candidate]:
+        return distinct(tried, self.fixed.foreground_um, FINALISTS_APART * self.fixed.radius_um, FINALISTS)
+
+    def _samples(self, spacing_um: float, count: int) -> Samples:
+        return draw(self.fixed.at(spacing_um), count, self.settings.seed)
+
+    def _similarity(self, spacing_um: float, count: int) -> Similarity:
+        return Similarity(self._samples(spacing_um, count), self.moving.at(spacing_um), self.settings.bins)
+
+    def _climb(
+        self,
+        similarity: Similarity,
+        start: Matrix4,
+        unit_um: float,
+        tolerance: float,
+        iterations: int = ITERATIONS,
+    ) -> Candidate:
+        motion = RigidMotion(start, self.fixed.centre_um, self.fixed.radius_um, unit_um)
+        return refine(similarity, motion, self.settings.least_overlap, iterations, tolerance)
+
+    def _spread(self, refined: list[Candidate]) -> float:
+        best = refined[0]
+        rivals = [c for c in refined[1:] if c.similarity - 1 > RIVAL * (best.similarity - 1)]
+        return max((disagreement(best.matrix, c.matrix, self.fixed.foreground_um) for c in rivals), default=0.0)
+
+    def _found(self, finest: Similarity, best: Candidate, start: Affine | None, spread_um: float, steps: int) -> Found:
+        first, share = finest.value(np.eye(4) if start is None else start.matrix)
+        return Found(
+            matrix=best.matrix,
+            before=first if share >= self.settings.least_overlap else 1.0,
+            after=best.similarity,
+            chance=finest.chance(best.matrix, self.settings.seed),
+            overlap=max(
+                _share_inside(self.moving.grid, self.fixed.foreground_um, best.matrix),
+                _share_inside(self.fixed.grid, self.moving.foreground_um, np.linalg.inv(best.matrix)),
+            ),
+            spread_um=spread_um,
+            evaluations=steps,
+        )
+
+
+def _share_inside(grid: Grid, points_um: Points, matrix: Matrix4) -> float:
+    index = grid.to_index(points_um @ matrix[:3, :3].T + matrix[:3, 3])
+    inside = (index >= -0.5) & (index <= np.asarray(grid.shape) - 0.5)
+    return float(inside.all(axis=1).mean())
+
+
+def _apart(field: str, matrix: Matrix4) -> TransformError:
+    return TransformError(
+        "lays the volumes apart: they do not overlap",
+        field=field,
+        value=matrix.round(3).tolist(),
+        remedy="It must map fixed points to moving points in µm; leave it out to search",
+    )

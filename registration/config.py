@@ -1,0 +1,9 @@
+"""Every way to register, as one type for config files: told apart by ``kind``."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from registration.rigid import RigidConfig
+
+RegistrarConfig: TypeAlias = RigidConfig

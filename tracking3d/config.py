@@ -1,0 +1,10 @@
+"""The configurations of what can be exchanged here, told apart by their ``kind``."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from tracking3d.link.assignment import AssignmentConfig
+
+LinkerConfig: TypeAlias = AssignmentConfig
+"""Any linker's configuration; a discriminated union once there are two."""

@@ -1,0 +1,77 @@
+"""Which cells may be linked: the nearest to where a cell is expected, within a gate of the local spacing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracking3d.link.scene import Scene
+from volumes.shapes import Points
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Pairs of cells that may be parent and child, ordered by the parent, then the frame of the child, then distance.
+
+    Parameters
+    ----------
+    pairs : (m, 2) earlier and later cell.
+    gap : (m,) frames between them, ≥ 1.
+    offset : (m, 3) the later cell's place less the expected one, µm.
+    """
+
+    pairs: NDArray[np.int64]
+    gap: NDArray[np.int64]
+    offset: Points
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How far a candidate may be.
+
+    Parameters
+    ----------
+    nearest : candidates of a cell in each later frame.
+    width : radius about the expected place, in local spacings.
+    steps : largest number of frames that a link spans.
+    max_distance_um : bound on a step, µm per frame; None for none.
+    """
+
+    nearest: int = 7
+    width: float = 1.35
+    steps: int = 3
+    max_distance_um: float | None = None
+
+
+def candidates(scene: Scene, ahead: Points, gate: Gate) -> Candidates:
+    """Pairs within the gate around x + gap · ahead, by a k-d tree a frame."""
+    found = [
+        _between(scene, ahead, gate, frame, gap)
+        for gap in range(1, gate.steps + 1)
+        for frame in range(scene.frames - gap)
+        if scene.trees[frame] is not None and scene.trees[frame + gap] is not None
+    ]
+    pairs = np.concatenate([np.zeros((0, 2), np.int64), *found])
+    gap = scene.t[pairs[:, 1]] - scene.t[pairs[:, 0]]
+    order = np.lexsort((gap, pairs[:, 0]))
+    pairs, gap = pairs[order], gap[order]
+    expected = scene.zyx[pairs[:, 0]] + gap[:, None] * ahead[pairs[:, 0]]
+    return Candidates(pairs, gap, scene.zyx[pairs[:, 1]] - expected)
+
+
+def _between(scene: Scene, ahead: Points, gate: Gate, frame: int, gap: int) -> NDArray[np.int64]:
+    here, there = scene.cells(frame), scene.cells(frame + gap)
+    tree = scene.trees[frame + gap]
+    assert tree is not None  # noqa: S101 - asked by the caller; mypy cannot see it
+    reach = gate.width * scene.spacing[here]
+    distance, cell = tree.query(
+        scene.zyx[here] + gap * ahead[here], k=range(1, gate.nearest + 1), distance_upper_bound=float(reach.max())
+    )
+    row, rank = np.nonzero(distance <= reach[:, None])
+    pairs = np.column_stack([row + here.start, cell[row, rank] + there.start]).astype(np.int64)
+    if gate.max_distance_um is None:
+        return pairs
+    moved = np.linalg.norm(scene.zyx[pairs[:, 1]] - scene.zyx[pairs[:, 0]], axis=1)
+    return pairs[moved <= gate.max_distance_um * gap]
