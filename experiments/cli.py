@@ -184,14 +184,12 @@ def link(
         CSV for the tracks.
     """
     import tracking3d
-    from tracking3d.formats.table import detections_of, read_rows, write_tracks_csv
+    from tracking3d.formats.table import read_detections, write_linked_rows
     from tracking3d.link.assignment import AssignmentConfig
 
-    rows = read_rows(detections)
-    tracks = tracking3d.link(
-        detections_of(rows, detections, unit, dt), AssignmentConfig(max_distance_um=max_distance_um)
-    )
-    write_tracks_csv(tracks, out, rows)
+    cells = read_detections(detections, unit=unit, dt_s=dt)
+    tracks = tracking3d.link(cells, AssignmentConfig(max_distance_um=max_distance_um))
+    write_linked_rows(tracks, detections, out)
     _say({"tracks": len(set(tracks.track_id.tolist())), "divisions": len(tracks.divisions), "out": str(out)}, json)
 
 

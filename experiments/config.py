@@ -172,6 +172,8 @@ def _contradictions(experiment: Experiment) -> list[str]:
         found.append(f"reference {e.reference!r} is not among the sources {sorted(e.sources)}")
     if e.register_ and len(e.sources) < 2:
         found.append("register needs at least two sources")
+    if e.sources and e.reference in (None, *e.sources) and e.sources[e.fixed].displaced:
+        found.append(f"the reference {e.fixed!r} cannot be displaced; displace another source")
     if e.register_ and any(source.is_movie for source in e.sources.values()):
         found.append("register takes single volumes; a movie's frames must share a grid already")
     if e.fuse and len(e.sources) < 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from experiments.config import Experiment, Source
+from experiments.report.sections import Origin
 from volumes.errors import ConfigError
 from volumes.io import read, read_timelapse
 from volumes.timelapse import TimeLapse
@@ -61,7 +62,7 @@ def open_image(name: str, source: Source) -> Volume | TimeLapse:
     )
 
 
-def origin(experiment: Experiment, names: tuple[str, ...]) -> tuple[str, str]:
+def origin(experiment: Experiment, names: tuple[str, ...]) -> tuple[Origin, str]:
     """(``real``, ``simulated`` or ``mixed``; why) for a figure that shows these sources."""
     chosen = [experiment.sources[name] for name in names]
     notes = [f"{name}: {source.note}" for name, source in zip(names, chosen, strict=True) if source.note]

@@ -76,13 +76,14 @@ def scalar(text: str) -> Any:  # noqa: ANN401 - whatever the text stands for
 
 def _refuse_tricks(text: str, path: Path) -> None:
     for event in yaml.parse(text, _CoreLoader):
-        where = f"line {event.start_mark.line + 1}"
+        where = f"line {event.start_mark.line + 1}" if event.start_mark else "?"
         if isinstance(event, yaml.AliasEvent):
             raise ConfigError("YAML aliases are refused", file=path, field=where, remedy="Write the value out")
         if getattr(event, "anchor", None):
             raise ConfigError("YAML anchors are refused", file=path, field=where, remedy="Write the value out")
-        if getattr(event, "tag", None):
-            raise ConfigError("YAML tags are refused", file=path, field=where, value=event.tag, remedy="Remove the tag")
+        tag = getattr(event, "tag", None)
+        if tag:
+            raise ConfigError("YAML tags are refused", file=path, field=where, value=tag, remedy="Remove the tag")
 
 
 def _refuse_double_keys(node: yaml.Node | None, path: Path, prefix: str) -> None:

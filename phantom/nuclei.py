@@ -132,7 +132,7 @@ def _lineage(drawn: Sequence[Sequence[Nucleus]]) -> Lineage:
 
 
 def _label_volume(drawn: Sequence[Sequence[Nucleus]], grid: Grid, channel: Channel, frame: int) -> Volume:
-    return Volume(_painted(drawn[frame], grid)[None], grid, (channel,))
+    return Volume(painted(drawn[frame], grid)[None], grid, (channel,))
 
 
 def _picture(
@@ -144,7 +144,7 @@ def _picture(
     frame: int,
 ) -> Volume:
     """One frame; without a seed, its expectation."""
-    labels = _painted(drawn[frame], grid)
+    labels = painted(drawn[frame], grid)
     table = np.zeros(int(labels.max()) + 1)
     for nucleus in drawn[frame]:
         table[nucleus.label] = nucleus.photons
@@ -155,8 +155,8 @@ def _picture(
     return Volume(seen.astype(np.float32)[None], grid, (channel,))
 
 
-def _painted(nuclei: Sequence[Nucleus], grid: Grid) -> Voxels:
-    """A voxel belongs to the nucleus that holds its centre: ``|diag(1/a) Rᵀ (x − c)| ≤ 1``."""
+def painted(nuclei: Sequence[Nucleus], grid: Grid) -> Voxels:
+    """Labels (z, y, x): a voxel is of the nucleus that holds its centre, ``|diag(1/a) Rᵀ (x − c)| ≤ 1``."""
     out = np.zeros(grid.shape, np.int32)
     spacing = np.asarray(grid.spacing_um)
     for nucleus in nuclei:

@@ -116,4 +116,4 @@ def refine(
     found, _, _ = fmin_l_bfgs_b(fall, zero, m=6, factr=tolerance / EPSILON, pgtol=1e-7, maxiter=iterations, maxls=10)
     best = motion.matrix(found if np.isfinite(found).all() else zero)
     value, overlap = similarity.value(best)
-    return Candidate(best, value, overlap, tried + 1)
+    return Candidate(best, value if overlap >= least_overlap else 0.0, overlap, tried + 1)

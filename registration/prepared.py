@@ -71,7 +71,7 @@ class Prepared:
     @property
     def volume_um3(self) -> float:
         """Volume of the inside of the field."""
-        scale = self.scales[-1]
+        scale = self.scales[0]
         share = 1.0 if scale.inside is None else float(scale.inside.mean())
         return float(np.prod(scale.grid.extent_um)) * share
 

@@ -32,10 +32,9 @@ def draw(scale: Scale, count: int, seed: int) -> Samples:
     share = 1.0 if scale.inside is None else max(float((scale.inside > 0.5).mean()), 1e-6)
     cell = (np.prod(grid.extent_um) * share / count) ** (1 / 3)
     cells = [max(1, min(int(np.ceil(e / cell)), 2 * n)) for e, n in zip(grid.extent_um, grid.shape, strict=True)]
-    steps = np.asarray(grid.shape) / np.asarray(cells)
+    last = np.asarray(grid.shape) - 1.0
     base = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float64) for n in cells), indexing="ij"), -1).reshape(-1, 3)
-    index = (base + np.random.default_rng(seed).random(base.shape)) * steps - 0.5
-    index = np.clip(index, 0, np.asarray(grid.shape) - 1.0)
+    index = (base + np.random.default_rng(seed).random(base.shape)) * (last / np.asarray(cells))
     if scale.inside is not None:
         index = index[_values(scale.inside, index) > 0.99]
     return Samples(grid.to_world(index), np.rint(_values(scale.bins, index)).astype(np.uint8))

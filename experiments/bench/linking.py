@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 CASES = ("Pm03", "Pm05", "Pm07", "Pm08", "Pm09", "Pm05:3", "Pm05:5", "Pm08:5", "drosophila", "drosophila:5")
 LINEAGES = {"drosophila": "drosophila_linajea_120828", "T": "immune_TCellsRaw", "B": "immune_BCellsRaw"}
 SCORES = {"F1": "edge_F1", "false match": "false_match", "LNK": "LNK", "Div F1": "div_F1", "Div F1 ±1": "div_F1_tol1"}
-RANGES = (0.5, 0.75, 1.0)
+RANGES = (0.5, 0.75, 1.0, 1.5)
 """trackpy's search ranges, in median distances to the nearest neighbour."""
 MEMORIES = (1, 2)
 """trackpy's memories: frames in a row in which a cell may be missed."""

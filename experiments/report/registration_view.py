@@ -8,7 +8,7 @@ from experiments.report.overlay import Colour, tinted_checkerboard, two_colours
 from experiments.report.planes import Layout, Pane, centre_of, composed, fitted, layout_of, plane
 from experiments.report.plate import Plate, plane_names, plate_of
 from experiments.report.quantities import Row, number_text, rows_of
-from experiments.report.sections import RegistrationSection, TruthError
+from experiments.report.sections import Cell, RegistrationSection, TruthError
 from experiments.report.views import Badge, KeyFigure, SectionView, Swipe, Table
 from experiments.report.window import Unit, Window, window_of
 from volumes.shapes import AnyArray, Shape3
@@ -22,13 +22,25 @@ LEAD = {
     "doubtful": "The result may be wrong: compare the pictures before you use it.",
     "failed": "The result must not be used.",
 }
+QUALITY = {
+    "similarity_before": "normalised mutual information, before",
+    "similarity_after": "normalised mutual information, after",
+    "similarity_chance": "normalised mutual information, by chance",
+    "overlap": "overlap, share of the smaller specimen",
+    "rotation_deg": "rotation (°)",
+    "shift_um": "shift at the middle of the field (µm)",
+    "jacobian_det": "change of volume (determinant)",
+    "spread_um": "distance of the next best result (µm)",
+    "evaluations": "evaluations of the similarity",
+}
+"""Names for the reader; a figure that is not among them keeps its own."""
 Blend = Callable[[Unit, Unit], Colour]
 
 
 def registration_view(section: RegistrationSection, anchor: str) -> SectionView:
     """The section as the template shows it."""
     badge = Badge(section.origin, section.origin_note)
-    tables = [Table("Quality", rows_of(section.quality))] if section.quality else []
+    tables = [Table("Quality", quality_rows(section.quality))] if section.quality else []
     if section.truth_error_um:
         tables.insert(0, _truth_table(section.truth_error_um))
     return SectionView(
@@ -44,6 +56,15 @@ def registration_view(section: RegistrationSection, anchor: str) -> SectionView:
         status=section.status,
         advice_heading="What to try" if section.status == "doubtful" else "Why, and what to try",
     )
+
+
+def quality_rows(quality: Mapping[str, float]) -> tuple[Row, ...]:
+    """The figures of quality under readable names; mutual information, near 1 throughout, with four decimals."""
+    table: dict[str, Cell] = {
+        QUALITY.get(key, key): f"{value:.4f}" if key.startswith("similarity_") else value
+        for key, value in quality.items()
+    }
+    return rows_of(table)
 
 
 def overlay_canvases(section: RegistrationSection, layout: Layout) -> tuple[AnyArray, AnyArray]:

@@ -28,10 +28,10 @@ def link_stage(experiment: Experiment, folder: RunFolder) -> Stage:
 
 def tracks(experiment: Experiment, folder: RunFolder) -> Tracks:
     """The tracks that this stage wrote, on the detections of the stage before."""
-    from tracking3d.formats.table import read_tracks
+    from tracking3d.formats.table import read_parents
 
-    written = read_tracks(folder.path / TRACKS)
-    return Tracks(detect.detections(experiment, folder), written.parent)
+    cells = detect.detections(experiment, folder)
+    return Tracks(cells, read_parents(folder.path / TRACKS, cells))
 
 
 def _link(experiment: Experiment, folder: RunFolder) -> None:

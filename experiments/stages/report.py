@@ -13,6 +13,7 @@ from experiments.report import overview_picture, write_report
 from experiments.report.sections import (
     FusionSection,
     InputFact,
+    Origin,
     RegistrationSection,
     Report,
     RunFacts,
@@ -170,7 +171,7 @@ def _shown(experiment: Experiment) -> tuple[str, ...]:
     return tuple(experiment.sources) if experiment.segmented == "fused" else (experiment.segmented,)
 
 
-def _cells_origin(experiment: Experiment) -> tuple[Any, str]:
+def _cells_origin(experiment: Experiment) -> tuple[Origin, str]:
     cells = experiment.cells
     if cells is None:
         return origin(

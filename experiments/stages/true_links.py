@@ -12,11 +12,12 @@ from tracking3d import Detections, Tracks, detect
 from tracking3d.match import match
 from tracking3d.metrics import LinkTruth
 from volumes.errors import ConfigError
+from volumes.io.units import length_um
 from volumes.timelapse import TimeLapse
 
 
 def lineage_and_view(cells: Cells) -> tuple[Lineage, Observed]:
-    """The true lineage in a table, and what an imperfect detector sees of it; the same for the same config.
+    """The true lineage in a table, in µm, and what an imperfect detector sees of it; the same for the same config.
 
     Raises
     ------
@@ -25,15 +26,18 @@ def lineage_and_view(cells: Cells) -> tuple[Lineage, Observed]:
     o = cells.observed
     if o is None:
         raise ConfigError("says nothing of how the lineage is observed", field="cells.observed")
-    lineage = read_lineage(cells.file)
-    where = (lineage.t, lineage.zyx_um, lineage.parent, lineage.radius_um)
+    um = length_um(None, cells.unit, cells.file, "unit")
+    stated = read_lineage(cells.file)
+    radius = None if stated.radius is None else stated.radius * um
+    lineage = Lineage(stated.t, stated.zyx * um, stated.parent, radius)
+    where = (lineage.t, lineage.zyx, lineage.parent, lineage.radius)
     return lineage, observed(*where, drop=o.drop, false=o.false, jitter_um=o.jitter_um, seed=o.seed)
 
 
 def truth_of_lineage(cells: Cells) -> LinkTruth:
     """The truth that the detections of :func:`lineage_and_view` are scored against."""
     lineage, view = lineage_and_view(cells)
-    return LinkTruth(Tracks(Detections.of(lineage.t, lineage.zyx_um), lineage.parent), view.node)
+    return LinkTruth(Tracks(Detections.of(lineage.t, lineage.zyx), lineage.parent), view.node)
 
 
 def truth_of_labels(truth: TimeLapse, found: TimeLapse, cells: Detections) -> LinkTruth:
@@ -66,7 +70,8 @@ def _parents(cells: Detections, numbers: NDArray[np.int64]) -> NDArray[np.int64]
     """(n,) the row of the same number's last appearance; at a number's first, that of the mother, −1 without one."""
     parent = np.full(len(cells), -1, dtype=np.int64)
     last: dict[int, int] = {}
-    firsts, ends = [], {}
+    firsts: list[int] = []
+    ends: dict[int, list[int]] = {}
     for row in np.argsort(cells.t, kind="stable"):
         number = int(numbers[row])
         if number in last:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -94,6 +97,17 @@ def test_leaves_stand_side_by_side_and_mothers_between_their_daughters(forest):
         daughters = [across[d] for d in np.flatnonzero(branches.parent == n)]
         if daughters:
             assert across[n] == pytest.approx(np.mean(daughters))
+
+
+def test_a_real_embryo_has_the_divisions_its_table_has(data):
+    with gzip.open(data / "tracking" / "lineages" / "phallusia_Pm03.csv.gz", "rt", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    row_of = {row["id"]: number for number, row in enumerate(table)}
+    parent = np.array([row_of.get(row["parent"], -1) for row in table])
+    branches = branches_of([int(row["t"]) for row in table], parent)
+    children = Counter(row["parent"] for row in table if row["parent"] in row_of)
+    assert branches.divisions == sum(count == 2 for count in children.values()) > 0
+    assert len(branches.roots) == len(table) - sum(children.values())
 
 
 def test_the_largest_lineages_are_kept_and_one_at_least():

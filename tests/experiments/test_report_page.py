@@ -32,8 +32,9 @@ from experiments.report import (
 )
 from experiments.report.overview import HEIGHT, WIDTH
 from experiments.report.page import page, timings_of
-from experiments.report.registration_view import registration_view
+from experiments.report.registration_view import QUALITY, quality_rows, registration_view
 from experiments.report.segmentation_view import shown_frames
+from registration.quality import Quality
 from volumes.errors import TableError
 from volumes.resample import resample
 from volumes.timelapse import TimeLapse
@@ -251,6 +252,17 @@ def test_a_registration_that_is_not_good_says_so_and_what_to_try(registration, f
 def test_a_good_registration_gives_no_advice(parsed):
     assert not parsed.all("aside", "good")
     assert [a["class"] for a in parsed.all("span", "chip")] == ["chip good"]
+
+
+def test_every_figure_of_quality_has_a_name_a_unit_and_enough_digits():
+    quality = Quality(1.0123, 1.0456, 1.0003, 0.8, 4.0, 2.5, 1.0, 0.3, 120).as_dict()
+    assert set(QUALITY) == set(quality)
+    rows = {row.name: (row.value, row.unit) for row in quality_rows({**quality, "own_um": 2.0})}
+    assert rows["normalised mutual information, before"] == ("1.0123", "")
+    assert rows["rotation"] == ("4", "°")
+    assert rows["distance of the next best result"] == ("0.300", "µm")
+    assert rows["own"] == ("2", "µm")
+    assert len(rows) == len(quality) + 1
 
 
 def test_without_a_truth_no_error_is_claimed(registration, facts):

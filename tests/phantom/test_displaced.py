@@ -60,9 +60,8 @@ def test_no_move_changes_nothing_but_rounding(rng):
 
 def test_outside_the_old_field_lies_the_plain_background(rng):
     channels = (Channel("a", "fluorescence"), Channel("b", "fluorescence"))
-    volume = from_array(
-        rng.random((2, 10, 20, 20)) + [[[[5]]], [[[9]]]], SPACING, modality="fluorescence", channels=channels
-    )
+    data = np.stack([5 + rng.random((10, 20, 20)), 9 + rng.random((10, 20, 20))])
+    volume = from_array(data, SPACING, modality="fluorescence", channels=channels)
     moved, _ = displaced(volume, **MOVE, noise=0.1)
     assert 0.05 < (~moved.valid).mean() < 0.6
     for before, after in zip(volume.array, moved.array, strict=True):
@@ -132,3 +131,11 @@ def test_labels_and_nan_are_refused(rng):
         displaced(from_array(np.ones((4, 5, 6), int), SPACING, modality="labels"))
     with pytest.raises(ContentError, match="NaN"):
         displaced(from_array(np.full((4, 5, 6), np.nan), SPACING, modality="CT"))
+
+
+def test_half_a_voxel_costs_a_cubic_spline_little():
+    """Of a wave of 8 voxels a trilinear half step would lose 1 − cos(π/8) = 7.6 %; the spline keeps it to 0.5 %."""
+    wave = np.broadcast_to(np.sin(np.arange(64) * np.pi / 4), (3, 3, 64))
+    moved, _ = displaced(from_array(wave, SPACING, modality="CT"), shift_um=(0, 0, 0.5 * SPACING[2]))
+    expected = np.sin((np.arange(64) - 0.5) * np.pi / 4)
+    np.testing.assert_allclose(moved.channel()[1, 1, 12:-12], expected[12:-12], atol=5e-3)

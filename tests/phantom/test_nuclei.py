@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from phantom.imaging import Microscope
-from phantom.nuclei import nuclei_movie
+from phantom.nuclei import nuclei_movie, painted
+from phantom.population import Nucleus
+from volumes import Grid
 from volumes.errors import ConfigError
 
 SHAPE, SPACING, FRAMES, CELLS = (16, 64, 64), (1.0, 0.5, 0.5), 8, 8
@@ -137,6 +140,19 @@ def test_frames_carry_their_time_and_kind(movie):
     assert movie.image.grid == movie.labels.grid
 
 
+def test_a_nucleus_is_the_ellipsoid_it_says():
+    """The covariance of an ellipsoid's points is ``R diag(a² / 5) Rᵀ``."""
+    turn, semi_axes = (0.5, -0.4, 0.8), (9.0, 6.0, 4.0)
+    nucleus = Nucleus(3, 0, (15.2, 16.1, 14.7), semi_axes, turn, 1.0)
+    grid = Grid((31, 62, 62), SPACING)
+    points = grid.to_world(np.argwhere(painted([nucleus], grid) == 3))
+    r = Rotation.from_rotvec(turn).as_matrix()
+    expected = r @ np.diag(np.square(semi_axes) / 5) @ r.T
+    np.testing.assert_allclose(points.mean(0), nucleus.centre_um, atol=0.05)
+    np.testing.assert_allclose(np.cov(points.T), expected, atol=0.15)
+    assert len(points) * grid.voxel_um3 == pytest.approx(4 / 3 * np.pi * np.prod(semi_axes), rel=0.02)
+
+
 @pytest.mark.parametrize("spacing", [(2.0, 0.5, 0.5), (0.5, 0.5, 0.5)])
 @pytest.mark.parametrize("cells", [1, 15])
 def test_fields_of_any_shape_are_filled(spacing, cells):
@@ -166,5 +182,11 @@ def test_what_cannot_be_drawn_is_refused(arguments, why):
 
 
 def test_a_division_without_room_is_refused():
-    with pytest.raises(ConfigError, match="no cell has room to divide"):
-        nuclei_movie((16, 34, 34), SPACING, 3, 1, seed=0, divide=1, radius_um=6.6)
+    """In a field hardly wider than the cell, some cells fit whose daughters do not."""
+    problems = []
+    for seed in range(12):
+        try:
+            nuclei_movie((16, 28, 28), SPACING, 3, 1, seed, divide=1, radius_um=5.5)
+        except ConfigError as error:
+            problems.append(error.problem)
+    assert "no cell has room to divide" in problems

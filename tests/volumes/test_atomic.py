@@ -2,11 +2,9 @@
 
 import errno
 import os
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import pytest
 
@@ -173,39 +171,62 @@ def test_a_folder_set_aside_by_a_killed_run_comes_back(folder):
     assert content(folder) == {}
 
 
-WRITER = """
-    import sys
+KILLED_AT_EACH_LINE = """
+    import os, shutil, signal, sys
+    from itertools import count
     from pathlib import Path
-    from volumes.atomic import replacing_file, replacing_folder
+    from volumes.atomic import remove_leftovers, replacing_file, replacing_folder
 
-    file, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    print("ready", flush=True)
-    for i in range(10**9):
-        letter = "ab"[i % 2]
-        with replacing_file(file) as temporary, temporary.open("w") as handle:
-            for _ in range(50):
-                handle.write(letter * 1000)
-        with replacing_folder(folder) as temporary:
-            for part in range(5):
-                (temporary / str(part)).write_text(letter * 100)
+    place, kind = Path(sys.argv[1]), sys.argv[2]
+    output = place / "a"
+
+    def write(letter):
+        if kind == "file":
+            with replacing_file(output) as temporary:
+                temporary.write_text(letter * 9000)
+            return
+        with replacing_folder(output) as temporary:
+            for part in "01":
+                (temporary / part).write_text(letter * 4500)
+
+    def found():
+        parts = [output] if output.is_file() else sorted(output.iterdir())
+        return "".join(part.read_text() for part in parts)
+
+    def kill_at(line):
+        passed = count()
+        def trace(_frame, event, _argument):
+            if event == "line" and next(passed) == line:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return trace
+        sys.settrace(trace)
+
+    write("a")
+    outcomes = []
+    for line in count():
+        child = os.fork()
+        if child == 0:
+            kill_at(line)
+            write("b")
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        remove_leftovers(place)
+        assert os.listdir(place) == ["a"], (line, os.listdir(place))
+        outcomes.append(found()[0])
+        assert found() == outcomes[-1] * 9000, line
+        if status == 0:
+            break
+        write("a")
+    print("".join(outcomes))
 """
 
 
-@pytest.mark.parametrize("after_s", [0.0, 0.013, 0.037, 0.081])
-def test_a_killed_writer_leaves_the_old_or_the_new(tmp_path, after_s):
-    file, folder = tmp_path / "a.txt", tmp_path / "a.zarr"
-    file.write_text("a" * 50_000)
-    folder.mkdir()
-    for part in range(5):
-        (folder / str(part)).write_text("a" * 100)
-    command = [sys.executable, "-c", textwrap.dedent(WRITER), str(file), str(folder)]
-    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert writer.stdout.readline() == "ready\n"
-    time.sleep(after_s)
-    writer.kill()
-    assert writer.wait() == -signal.SIGKILL
-    writer.stdout.close()
-    remove_leftovers(tmp_path)
-    assert names(tmp_path) == ["a.txt", "a.zarr"]
-    assert file.read_text() in ("a" * 50_000, "b" * 50_000)
-    assert content(folder) in [{str(part): letter * 100 for part in range(5)} for letter in "ab"]
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_writer_killed_at_any_line_leaves_the_old_or_the_new(tmp_path, kind):
+    """Every line of Python that the writer passes is once its last; the lines' outcomes read aaa…abbb…b."""
+    command = [sys.executable, "-c", textwrap.dedent(KILLED_AT_EACH_LINE), str(tmp_path), kind]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    outcomes = done.stdout.strip()
+    assert outcomes == "".join(sorted(outcomes))
+    assert min(outcomes.count("a"), outcomes.count("b")) > 3

@@ -211,7 +211,9 @@ def test_what_nifti_cannot_hold_is_refused(tmp_path):
     long = volumes.from_array(np.zeros((1, 1, 40000), np.uint8), (1, 1, 1), modality="CT")
     with pytest.raises(HeaderError, match="32767"):
         volumes.write(long, tmp_path / "v.nii")
-    far = volumes.from_array(np.zeros((2, 2, 2), np.uint8), (0.1, 0.1, 0.1), modality="CT", origin_um=(1e6 + 0.03, 0, 0))
+    far = volumes.from_array(
+        np.zeros((2, 2, 2), np.uint8), (0.1, 0.1, 0.1), modality="CT", origin_um=(1e6 + 0.03, 0, 0)
+    )
     with pytest.raises(HeaderError, match="1e-3 of a voxel"):
         volumes.write(far, tmp_path / "v.nii")
     movie = volumes.TimeLapse.from_array(np.zeros((2, 2, 2, 2), np.uint8), (1, 1, 1), dt_s=1, modality="CT")

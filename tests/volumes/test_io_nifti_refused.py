@@ -1,5 +1,7 @@
 """NIfTI headers and voxels that cannot be trusted: each is refused, with its field and what to do."""
 
+import gzip
+
 import nibabel
 import numpy as np
 import pytest
@@ -91,7 +93,9 @@ def test_impossible_spacing(tmp_path, bad):
 
 
 def test_a_mirrored_sform_is_legal(tmp_path):
-    grid = volumes.read(made(tmp_path / "s.nii", codes=(0, 1), sform=np.diag((1.0, -2.0, 1.0, 1.0))), modality="CT").grid
+    grid = volumes.read(
+        made(tmp_path / "s.nii", codes=(0, 1), sform=np.diag((1.0, -2.0, 1.0, 1.0))), modality="CT"
+    ).grid
     assert np.linalg.det(grid.axes) < 0
     assert grid.spacing_um == (1000.0, 2000.0, 1000.0)
 
@@ -106,6 +110,12 @@ def test_a_singular_and_a_sheared_direction(tmp_path):
 
 def test_quaternions_that_are_no_rotation(tmp_path):
     refused(made(tmp_path / "v.nii", codes=(1, 0), quatern_b=0.9, quatern_c=0.9), HeaderError, "rotation")
+    refused(made(tmp_path / "w.nii", codes=(1, 0), pixdim=[5, 1, 1, 1, 0, 0, 0, 0]), HeaderError, "rotation")
+
+
+def test_a_qfac_of_zero_stands_for_one(tmp_path):
+    grid = volumes.read(made(tmp_path / "v.nii", codes=(1, 0), pixdim=[0, 1, 1, 1, 0, 0, 0, 0]), modality="CT").grid
+    assert np.linalg.det(grid.axes) > 0
 
 
 @pytest.mark.parametrize(
@@ -123,8 +133,6 @@ def test_more_than_four_axes(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 def test_a_header_that_claims_terabytes(tmp_path, suffix):
-    import gzip
-
     raw = made(tmp_path / "v.nii", dim=[3, 30000, 30000, 30000, 1, 1, 1, 1]).read_bytes()
     path = tmp_path / f"huge{suffix}"
     path.write_bytes(gzip.compress(raw) if suffix.endswith("gz") else raw)

@@ -23,9 +23,10 @@ FIELDS = {
     "encoding": "raw",
 }
 VOXELS = np.arange(24, dtype=np.uint8)
+BYTES = VOXELS.tobytes()
 
 
-def made(path, voxels=VOXELS.tobytes(), **fields):
+def made(path, voxels=BYTES, **fields):
     """A NRRD file of these fields (underscores for spaces; None leaves one out), with these bytes after."""
     said = FIELDS | {name.replace("_", " "): value for name, value in fields.items()}
     lines = [f"{name}: {value}" for name, value in said.items() if value is not None]
@@ -67,7 +68,9 @@ def test_a_real_file_without_a_unit_needs_one(data):
     np.testing.assert_array_equal(volume.array[0], expected)
 
 
-@pytest.mark.parametrize("space", ["left-posterior-superior", "right-anterior-superior", "left-anterior-superior", "RAS"])
+@pytest.mark.parametrize(
+    "space", ["left-posterior-superior", "right-anterior-superior", "left-anterior-superior", "RAS"]
+)
 def test_spaces_lie_where_simpleitk_says(tmp_path, rng, space):
     turn = Rotation.from_rotvec([0.2, 0.3, -0.4]).as_matrix() * (1.0, 2.0, 3.0)
     rows = " ".join(f"({','.join(map(str, column))})" for column in turn.T)

@@ -1,5 +1,7 @@
 """Transforms as ITK files, held against SimpleITK point by point and against the RIRE standard's fiducials."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import SimpleITK
@@ -217,11 +219,10 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     before = (tmp_path / "t.tfm").read_bytes()
 
     def half(_transform, path):
-        with open(path, "w") as file:
-            file.write(before.decode()[:120])
+        Path(path).write_bytes(before[:120])
 
     monkeypatch.setattr(SimpleITK, "WriteTransform", half)
-    with pytest.raises((OutputError, VolumeFileError)):
+    with pytest.raises(OutputError, match="does not read back"):
         write_transform(sheared(), tmp_path / "t.tfm")
     assert (tmp_path / "t.tfm").read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1

@@ -15,7 +15,7 @@ from tracking3d.link.candidates import Gate, candidates
 from tracking3d.link.divisions import Habits, learnt_habits, triplets
 from tracking3d.link.likelihood import Rates, kept_out, link_gain, volumes
 from tracking3d.link.matching import match
-from tracking3d.link.motion import learnt
+from tracking3d.link.motion import learnt, still
 from tracking3d.link.packing import pack
 from tracking3d.link.scene import Scene, scene
 from tracking3d.tracks import Tracks
@@ -81,23 +81,24 @@ class AssignmentLinker:
         """One round: what the last one's links teach, and the links that follow from it."""
         motion = learnt(cells, parent, gate.steps)
         volume = volumes(cells, parent)
-        found = candidates(cells, motion.ahead, gate)
+        found = candidates(cells, motion, gate)
         gain = link_gain(cells, found, motion, volume, rates)
-        splits = triplets(cells, found, volume, rates, habits)
+        splits = triplets(cells, found, motion, volume, rates, habits)
+        worth = splits.gain if self.config.divisions else np.full(len(splits.gain), -np.inf)
         own = np.arange(len(cells))
         pairs = np.concatenate([found.pairs[gain > 0], np.column_stack([own, own])])
         chosen, total = pack(
-            len(cells), pairs, np.r_[gain[gain > 0], kept_out(cells, rates)], splits.cells, splits.gain
+            len(cells), pairs, np.r_[gain[gain > 0], kept_out(cells, rates)], splits.cells, worth
         )
         parent = np.where(chosen == own, -1, chosen)
         made = divided(parent)
         log.debug("%d links, %d divisions, total %.1f", int((parent >= 0).sum()), len(made), total)
-        return parent, _rates(cells, parent, len(made), rates), learnt_habits(cells, made, motion.ahead)
+        return parent, _rates(cells, parent, len(made), rates), learnt_habits(cells, made, motion)
 
 
 def first_links(cells: Scene, gate: Gate) -> NDArray[np.int64]:
     """Parents (n,) from one frame to the next by distance alone, up to one spacing: what the first pass learns from."""
-    found = candidates(cells, np.zeros_like(cells.zyx), replace(gate, nearest=4, width=1.0, steps=1))
+    found = candidates(cells, still(cells), replace(gate, nearest=4, width=1.0, steps=1))
     earlier, later = found.pairs.T
     gain = 1 - (found.offset**2).sum(axis=1) / cells.spacing[earlier] ** 2
     return match(later, earlier, gain, len(cells), len(cells))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tracking3d.link.motion import Motion
 from tracking3d.link.scene import Scene
 from volumes.shapes import Points
 
@@ -45,20 +46,21 @@ class Gate:
     max_distance_um: float | None = None
 
 
-def candidates(scene: Scene, ahead: Points, gate: Gate) -> Candidates:
+def candidates(scene: Scene, motion: Motion, gate: Gate) -> Candidates:
     """Pairs within the gate around x + gap · ahead, by a k-d tree a frame."""
     found = [
-        _between(scene, ahead, gate, frame, gap)
+        _between(scene, motion.ahead, gate, frame, gap)
         for gap in range(1, gate.steps + 1)
         for frame in range(scene.frames - gap)
         if scene.trees[frame] is not None and scene.trees[frame + gap] is not None
     ]
     pairs = np.concatenate([np.zeros((0, 2), np.int64), *found])
+    # Found gap by gap, frame by frame: a stable sort by the parent leaves growing gaps, then distances.
+    pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
     gap = scene.t[pairs[:, 1]] - scene.t[pairs[:, 0]]
-    order = np.lexsort((gap, pairs[:, 0]))
-    pairs, gap = pairs[order], gap[order]
-    expected = scene.zyx[pairs[:, 0]] + gap[:, None] * ahead[pairs[:, 0]]
-    return Candidates(pairs, gap, scene.zyx[pairs[:, 1]] - expected)
+    earlier, later = pairs.T
+    moved = scene.zyx[later] - scene.zyx[earlier]
+    return Candidates(pairs, gap, moved - gap[:, None] * motion.between(earlier, later))
 
 
 def _between(scene: Scene, ahead: Points, gate: Gate, frame: int, gap: int) -> NDArray[np.int64]:

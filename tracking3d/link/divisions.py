@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tracking3d.link.candidates import Candidates
 from tracking3d.link.likelihood import Rates, Volumes, appearing, seen, vanishing
-from tracking3d.link.motion import log_student, student_scale
+from tracking3d.link.motion import Motion, log_student, student_scale
 from tracking3d.link.scene import Scene
 from volumes.jit import inlined, kernel
 from volumes.shapes import Points
@@ -20,7 +20,7 @@ KEPT = 3
 """Divisions kept of each mother, the likeliest."""
 LATEST = 2
 """Frames within which both daughters must have been found."""
-TRUSTED = 20.0
+TRUSTED = 10.0
 """Divisions that the assumed habits weigh as much as."""
 
 
@@ -29,15 +29,15 @@ class Habits(NamedTuple):
 
     Parameters
     ----------
-    midpoint : Student scale of the daughters' midpoint about the mother's expected place, in median spacings.
+    midpoint : Student scale of the daughters' midpoint about the mother's expected place, in that of a link.
     apart, apart_spread : mean and deviation of the log of the sisters' distance in the mother's spacings.
     whole, whole_spread : mean and deviation of the log of both daughters' volume over the mother's.
     uneven_spread : deviation of the log ratio of the daughters' volumes, whose mean is 0.
     """
 
-    midpoint: float = 0.3
+    midpoint: float = 1.5
     apart: float = 0.0
-    apart_spread: float = 0.4
+    apart_spread: float = 0.8
     whole: float = 0.0
     whole_spread: float = 0.3
     uneven_spread: float = 0.4
@@ -76,7 +76,9 @@ class _Daughters(NamedTuple):
     stranger: NDArray[np.float64]
 
 
-def triplets(scene: Scene, found: Candidates, volume: Volumes, rates: Rates, habits: Habits) -> Triplets:
+def triplets(
+    scene: Scene, found: Candidates, motion: Motion, volume: Volumes, rates: Rates, habits: Habits
+) -> Triplets:
     """The likeliest divisions of each cell among its candidates.
 
     The gain of mother m and daughters at distance L from each other is
@@ -94,32 +96,29 @@ def triplets(scene: Scene, found: Candidates, volume: Volumes, rates: Rates, hab
         volume.log_volume[daughter] - volume.log_volume[mother],
         volume.log_stranger[daughter],
     )
-    scaled = habits._replace(midpoint=habits.midpoint * _middle(scene))
+    scaled = habits._replace(midpoint=habits.midpoint * float(motion.scale[0]))
     best, pair = _likeliest(daughters, np.log(scene.spacing), scaled)
     best += (log(rates.divide) - vanishing(scene, rates))[:, None]
     row, rank = np.nonzero(best > 0)
     return Triplets(np.column_stack([row, daughter[pair[row, rank]]]), best[row, rank])
 
 
-def learnt_habits(scene: Scene, cells: NDArray[np.int64], ahead: Points) -> Habits:
+def learnt_habits(scene: Scene, cells: NDArray[np.int64], motion: Motion) -> Habits:
     """Habits of the divisions (k, 3) already made, leaning on the assumed ones."""
     assumed = Habits()
     mother, first, second = cells.T
-    place = [scene.zyx[d] - (scene.t[d] - scene.t[mother])[:, None] * ahead[mother] for d in (first, second)]
-    midpoint = student_scale((place[0] + place[1]) / 2 - scene.zyx[mother], assumed.midpoint * _middle(scene))
+    step = float(motion.scale[0])
+    place = [scene.zyx[d] - (scene.t[d] - scene.t[mother])[:, None] * motion.between(mother, d) for d in (first, second)]
+    midpoint = student_scale((place[0] + place[1]) / 2 - scene.zyx[mother], assumed.midpoint * step)
     apart = np.log(np.linalg.norm(place[0] - place[1], axis=1) / scene.spacing[mother])
     grown = [scene.log_volume[d] - scene.log_volume[mother] for d in (first, second)]
     whole, uneven = np.log(np.exp(grown[0]) + np.exp(grown[1])), grown[0] - grown[1]
     return Habits(
-        midpoint / _middle(scene),
+        midpoint / step,
         *_moments(apart, assumed.apart, assumed.apart_spread),
         *_moments(whole, assumed.whole, assumed.whole_spread),
         _moments(np.r_[uneven, -uneven], 0.0, assumed.uneven_spread)[1],
     )
-
-
-def _middle(scene: Scene) -> float:
-    return float(np.median(scene.spacing)) if len(scene) else 1.0
 
 
 def _moments(x: NDArray[np.float64], mean: float, deviation: float) -> tuple[float, float]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import lgamma, log, log1p, pi
+from dataclasses import dataclass, replace
+from math import lgamma, log, log1p, pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from volumes.shapes import Points
 
 FREEDOM = 4.0
 """Degrees of freedom ν of the Student t that residuals follow: heavy tails, so that odd steps cost little."""
-TRUSTED = 10.0
+TRUSTED = 3.0
 """Links that the assumed coefficients and scales weigh as much as."""
 ASSUMED = {"flow": 0.8, "own": 0.0}
 """Coefficients before any link is seen."""
@@ -29,12 +29,17 @@ class Motion:
 
     Parameters
     ----------
-    ahead : (n, 3) expected displacement to the next frame, µm.
+    ahead, behind : (n, 3) expected displacement to the next frame, and from the last one, µm.
     scale : (g,) Student scale of what remains over 1, 2, … frames, µm along an axis.
     """
 
     ahead: Points
+    behind: Points
     scale: NDArray[np.float64]
+
+    def between(self, earlier: NDArray[np.int64], later: NDArray[np.int64]) -> Points:
+        """Expected displacement per frame (m, 3) from one cell to another: what both expect, averaged."""
+        return (self.ahead[earlier] + self.behind[later]) / 2
 
 
 def learnt(scene: Scene, parent: NDArray[np.int64], steps: int) -> Motion:
@@ -51,17 +56,13 @@ def learnt(scene: Scene, parent: NDArray[np.int64], steps: int) -> Motion:
     """
     single = _single(parent)
     after, before = velocities(scene, np.where(single, parent, -1))
-    flow = neighbours_median(scene.near, after)
-    ahead = np.zeros_like(scene.zyx)
-    has_flow, has_own = np.isfinite(flow[:, 0]), np.isfinite(before[:, 0])
-    for known, features, assumed in (
-        (has_flow & has_own, (flow, before), (ASSUMED["flow"], ASSUMED["own"])),
-        (has_flow & ~has_own, (flow,), (ASSUMED["flow"],)),
-        (~has_flow & has_own, (before,), (ASSUMED["own"],)),
-    ):
-        design = np.stack([feature[known] for feature in features], axis=-1)
-        ahead[known] = design @ _regressed(design, after[known], np.array(assumed))
-    return Motion(ahead, _scales(scene, parent, single, ahead, steps))
+    motion = Motion(_expected(scene, after, before), _expected(scene, before, after), np.zeros(steps))
+    return replace(motion, scale=_scales(scene, parent, single, motion))
+
+
+def still(scene: Scene) -> Motion:
+    """What is expected before any link is made: that cells stay."""
+    return Motion(np.zeros_like(scene.zyx), np.zeros_like(scene.zyx), np.ones(1))
 
 
 def velocities(scene: Scene, parent: NDArray[np.int64]) -> tuple[Points, Points]:
@@ -72,6 +73,29 @@ def velocities(scene: Scene, parent: NDArray[np.int64]) -> tuple[Points, Points]
     moved = (scene.zyx[child] - scene.zyx[mother]) / (scene.t[child] - scene.t[mother])[:, None]
     after[mother], before[child] = moved, moved
     return after, before
+
+
+@kernel
+def _geometric_median(points: Points, centre: NDArray[np.float64]) -> None:
+    """Write the point (3,) of the least summed distance to points (k, 3) into ``centre``."""
+    count = len(points)
+    z, y, x = points[:, 0].mean(), points[:, 1].mean(), points[:, 2].mean()
+    spread = 0.0
+    for k in range(count):
+        spread += (points[k, 0] - z) ** 2 + (points[k, 1] - y) ** 2 + (points[k, 2] - x) ** 2
+    # A hundredth of the spread keeps the weight finite where a point is met.
+    least = 0.01 * sqrt(spread / count) + 1e-300
+    for _ in range(8):
+        total, next_z, next_y, next_x = 0.0, 0.0, 0.0, 0.0
+        for k in range(count):
+            away = sqrt((points[k, 0] - z) ** 2 + (points[k, 1] - y) ** 2 + (points[k, 2] - x) ** 2)
+            weight = 1.0 / (away + least)
+            next_z += weight * points[k, 0]
+            next_y += weight * points[k, 1]
+            next_x += weight * points[k, 2]
+            total += weight
+        z, y, x = next_z / total, next_y / total, next_x / total
+    centre[0], centre[1], centre[2] = z, y, x
 
 
 @kernel
@@ -90,18 +114,7 @@ def neighbours_median(near: NDArray[np.int64], displacement: Points) -> Points:
                 count += 1
         if count == 0:
             continue
-        for axis in range(3):
-            out[i, axis] = found[:count, axis].mean()
-        spread = np.sqrt(((found[:count] - out[i]) ** 2).sum() / count)
-        for _ in range(8):
-            total = 0.0
-            centre = np.zeros(3)
-            for k in range(count):
-                # A hundredth of the spread keeps the weight finite where a displacement is met.
-                weight = 1.0 / (np.sqrt(((found[k] - out[i]) ** 2).sum()) + 0.01 * spread + 1e-300)
-                centre += weight * found[k]
-                total += weight
-            out[i] = centre / total
+        _geometric_median(found[:count], out[i])
     return out
 
 
@@ -139,6 +152,21 @@ def _single(parent: NDArray[np.int64]) -> NDArray[np.bool_]:
     return (parent >= 0) & (count[parent] == 1)
 
 
+def _expected(scene: Scene, moved: Points, other: Points) -> Points:
+    """Displacements (n, 3) on one side of each cell, from those of its neighbours there and its own on the other."""
+    flow = neighbours_median(scene.near, moved)
+    out = np.zeros_like(scene.zyx)
+    has_flow, has_own = np.isfinite(flow[:, 0]), np.isfinite(other[:, 0])
+    for known, features, assumed in (
+        (has_flow & has_own, (flow, other), (ASSUMED["flow"], ASSUMED["own"])),
+        (has_flow & ~has_own, (flow,), (ASSUMED["flow"],)),
+        (~has_flow & has_own, (other,), (ASSUMED["own"],)),
+    ):
+        design = np.stack([feature[known] for feature in features], axis=-1)
+        out[known] = design @ _regressed(design, moved[known], np.array(assumed))
+    return out
+
+
 def _regressed(
     design: NDArray[np.float64], target: Points, assumed: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -147,28 +175,28 @@ def _regressed(
     x, y, beta = design[seen], target[seen], assumed
     if not len(y):
         return beta
-    size = TRUSTED * np.mean(x**2)
+    size = TRUSTED * np.mean(x**2) + 1e-300
     for _ in range(10):
         squared = ((y - x @ beta) ** 2).sum(axis=1)
         scale = np.median(squared) / 3 + 1e-300
         weight = (FREEDOM + 3) / (FREEDOM + squared / scale)
-        normal = np.einsum("n,nai,naj->ij", weight, x, x) + (size + 1e-300) * np.eye(len(beta))
-        beta = np.linalg.solve(normal, np.einsum("n,nai,na->i", weight, x, y) + (size + 1e-300) * assumed)
+        weighted = (weight[:, None, None] * x).reshape(-1, len(beta)).T
+        normal = weighted @ x.reshape(-1, len(beta)) + size * np.eye(len(beta))
+        beta = np.linalg.solve(normal, weighted @ y.ravel() + size * assumed)
     return beta
 
 
 def _scales(
-    scene: Scene, parent: NDArray[np.int64], single: NDArray[np.bool_], ahead: Points, steps: int
+    scene: Scene, parent: NDArray[np.int64], single: NDArray[np.bool_], motion: Motion
 ) -> NDArray[np.float64]:
-    """Student scales over 1 … steps frames, seen on the made tracks: also the chains of single steps."""
-    typical = 0.2 * float(np.median(scene.spacing)) if len(scene) else 1.0
-    out = np.empty(steps)
-    source = np.arange(len(parent))
-    for step in range(1, steps + 1):
-        source = np.where((source >= 0) & single[source], parent[source], -1)
-        assumed = typical * np.sqrt(step) if step == 1 else max(out[0] * np.sqrt(step), out[step - 2])
-        whole = np.flatnonzero((source >= 0) & (scene.t - scene.t[source] == step))
-        start = source[whole]
-        residual = scene.zyx[whole] - scene.zyx[start] - step * ahead[start]
+    """Student scales over 1, 2, … frames, seen on the made tracks: also on their chains of single steps."""
+    out = np.full(len(motion.scale), 0.2 * np.median(scene.spacing))
+    ancestor = np.arange(len(parent))
+    for step in range(1, len(out) + 1):
+        ancestor = np.where((ancestor >= 0) & single[ancestor], parent[ancestor], -1)
+        later = np.flatnonzero((ancestor >= 0) & (scene.t - scene.t[ancestor] == step))
+        earlier = ancestor[later]
+        residual = scene.zyx[later] - scene.zyx[earlier] - step * motion.between(earlier, later)
+        assumed = out[0] if step == 1 else max(out[0] * np.sqrt(step), out[step - 2])
         out[step - 1] = student_scale(residual, float(assumed))
     return out

@@ -96,23 +96,58 @@ def _enter(k: int, choices: Choices, parents: Side, children: Side) -> float:
     """Try a division in the place of those that it collides with; returns what it wins, 0 when it is undone."""
     mother, first, second = choices.cells[k]
     rivals = (choices.mothering[mother], choices.born[first], choices.born[second])
-    if max(rivals) < 0:
-        # Prices bound from below what the three places are worth to the rest.
-        asked = parents.price[mother] + children.price[first] + children.price[second]
-        if choices.worth[k] - asked <= LEAST_GAIN:
-            return 0.0
+    if _most(k, rivals, choices, parents, children) <= LEAST_GAIN:
+        return 0.0
     change = 0.0
     for i in range(3):
         if rivals[i] >= 0 and choices.taken[rivals[i]]:
             change += _release(rivals[i], choices, parents, children)
-    change += _take(k, choices, parents, children)
-    if change > LEAST_GAIN:
-        return change
-    _release(k, choices, parents, children)
+    if change + _won_at_most(k, choices, parents, children) > LEAST_GAIN:
+        change += _take(k, choices, parents, children)
+        if change > LEAST_GAIN:
+            return change
+        _release(k, choices, parents, children)
     for i in range(3):
         if rivals[i] >= 0 and not choices.taken[rivals[i]]:
             _take(rivals[i], choices, parents, children)
     return 0.0
+
+
+@kernel
+def _won_at_most(k: int, choices: Choices, parents: Side, children: Side) -> float:
+    """Bound on what a division wins: prices say what its three places are worth to the rest at least."""
+    mother, first, second = choices.cells[k]
+    return choices.worth[k] - parents.price[mother] - children.price[first] - children.price[second]
+
+
+@kernel
+def _most(k: int, rivals: tuple[int, int, int], choices: Choices, parents: Side, children: Side) -> float:
+    """Bound on what a division wins in the place of its rivals: their places can fetch their best offers at most."""
+    mother, first, second = choices.cells[k]
+    most = choices.worth[k]
+    most -= parents.price[mother] if rivals[0] < 0 else 0.0
+    most -= children.price[first] if rivals[1] < 0 else 0.0
+    most -= children.price[second] if rivals[2] < 0 else 0.0
+    for i in range(3):
+        rival = rivals[i]
+        if rival < 0 or (i > 0 and rival == rivals[0]) or (i > 1 and rival == rivals[1]):
+            continue
+        most -= choices.worth[rival]
+        freed, one, other = choices.cells[rival]
+        most += _offer(freed, parents, children) if freed != mother else 0.0
+        most += _offer(one, children, parents) if one not in (first, second) else 0.0
+        most += _offer(other, children, parents) if other not in (first, second) else 0.0
+    return most
+
+
+@kernel
+def _offer(vertex: int, mine: Side, theirs: Side) -> float:
+    """The most that a vertex outside can add to the total, even if others come in with it."""
+    best = 0.0
+    for k in range(mine.start[vertex], mine.start[vertex + 1]):
+        asked = theirs.price[mine.other[k]] if theirs.open[mine.other[k]] else 0.0
+        best = max(best, mine.gain[k] - asked)
+    return best
 
 
 @kernel

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from nibabel.spatialimages import HeaderDataError
 
 from volumes.errors import HeaderError
 from volumes.grid import Grid
@@ -83,9 +84,14 @@ def _matrix(header: Any, which: str, path: Path) -> Matrix4:  # noqa: ANN401 - u
         )
     if which == "pixdim":
         return RAS_TO_LPS @ np.diag((*pixdim[1:4], 1.0))
+    upright = header.copy()
+    upright["pixdim"][0] = pixdim[0] or 1
     try:
-        return np.asarray(header.get_qform(), dtype=np.float64)
-    except ValueError as error:
+        return np.asarray(upright.get_qform(), dtype=np.float64)
+    except (ValueError, HeaderDataError) as error:
         raise HeaderError(
-            "is not a rotation", file=path, field="quatern_b, c, d", remedy="Read with affine='sform' or 'pixdim'"
+            "is not a rotation",
+            file=path,
+            field="quatern_b, c, d, pixdim[0]",
+            remedy="Read with affine='sform' or 'pixdim'",
         ) from error

@@ -183,7 +183,7 @@ def _read_channel(said: Mapping[str, Any], number: int, modality: str, count: in
     colour = f"{(int(said['Color']) & 0xFFFFFFFF) >> 8:06X}" if "Color" in said else None
     if wavelength is not None:
         um = units.length_um(str(said.get("EmissionWavelengthUnit", "nm")), None, path, "EmissionWavelengthUnit")
-        wavelength = float(wavelength) * um / _NM
+        wavelength = float(wavelength) * (um / _NM)
     return Channel(name, modality, wavelength, colour)
 
 

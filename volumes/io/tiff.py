@@ -27,6 +27,11 @@ from volumes.volume import Volume
 _DEFLATE = (8, 32946)
 _PLAIN = 1
 _OTHER_EXPANSION = 10_000
+_FAULTS = (
+    tifffile.TiffFileError, struct.error, zlib.error, EOFError, OSError, ValueError, TypeError, AttributeError,
+    LookupError, ArithmeticError, RuntimeError,
+)  # fmt: skip
+"""What tifffile raises on bytes that make no sense, as single flipped bytes have shown."""
 
 
 def read_timelapse(
@@ -54,7 +59,7 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
     try:
         with tifffile.TiffFile(path) as tif:
             yield tif
-    except (tifffile.TiffFileError, struct.error, zlib.error, EOFError, IndexError, ValueError, OSError) as error:
+    except _FAULTS as error:
         raise VolumeFileError(
             f"cannot be read as TIFF: {error}",
             file=path,

@@ -1,0 +1,59 @@
+"""What makes a result good, doubtful or failed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from registration.quality import Bounds, Quality, Status, judge
+from volumes import Affine
+
+GOOD = Quality(
+    similarity_before=1.05,
+    similarity_after=1.2,
+    similarity_chance=1.01,
+    overlap=0.9,
+    rotation_deg=10.0,
+    shift_um=5.0,
+    jacobian_det=1.0,
+    spread_um=0.5,
+    evaluations=100,
+)
+BOUNDS = Bounds(least_overlap=0.25, doubtful_spread_um=4.0)
+
+
+def test_a_good_result_has_no_reasons():
+    assert judge(Affine.identity(), GOOD, BOUNDS) == (Status.GOOD, ())
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "said"),
+    [
+        ({"overlap": 0.2}, Status.FAILED, "overlaps"),
+        ({"overlap": float("nan")}, Status.FAILED, "not finite"),
+        ({"similarity_after": 1.04}, Status.FAILED, "fell"),
+        ({"similarity_after": float("nan")}, Status.FAILED, "not finite"),
+        ({"similarity_chance": 1.15}, Status.FAILED, "chance"),
+        ({"jacobian_det": -1.0}, Status.FAILED, "mirrors"),
+        ({"jacobian_det": 0.0}, Status.FAILED, "mirrors"),
+        ({"overlap": 0.4}, Status.DOUBTFUL, "look"),
+        ({"spread_um": 5.0}, Status.DOUBTFUL, "nearly as good"),
+    ],
+)
+def test_each_fault_is_told_with_what_to_try(fault, status, said):
+    found, reasons = judge(Affine.identity(), replace(GOOD, **fault), BOUNDS)
+    assert found is status
+    assert any(said in reason and ":" in reason for reason in reasons)
+
+
+def test_a_start_at_the_optimum_is_not_a_failure():
+    same = replace(GOOD, similarity_before=GOOD.similarity_after)
+    assert judge(Affine.identity(), same, BOUNDS)[0] is Status.GOOD
+
+
+def test_quality_goes_into_json_and_back():
+    assert Quality(**json.loads(json.dumps(GOOD.as_dict()))) == GOOD
+    assert np.isfinite(list(GOOD.as_dict().values())).all()
