@@ -67,7 +67,7 @@ class Observed(Closed):
     """How a true lineage is turned into detections: drop-outs, false positives, jitter."""
 
     drop: Share = 0.05
-    false: Share = 0.02
+    spurious: Share = 0.02
     jitter_um: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
     seed: int = 0
 

@@ -95,6 +95,10 @@ def _refuse_double_keys(node: yaml.Node | None, path: Path, prefix: str) -> None
     seen: dict[str, int] = {}
     for key, value in node.value:
         line = key.start_mark.line + 1
+        if key.tag != "tag:yaml.org,2002:str":
+            raise ConfigError(
+                "a key must be text", file=path, field=f"line {line}", value=key.value, remedy="Put it in quotes"
+            )
         if key.value in seen:
             raise ConfigError(
                 f"the key stands twice, on lines {seen[key.value]} and {line}",

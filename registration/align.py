@@ -1,4 +1,4 @@
-"""From a search to a result: refine the best starts at a coarse resolution, and the winner at each finer one."""
+"""From a search to a result: refine the best starts at a coarse resolution, and what may still win at finer ones."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from volumes.transform import Affine
 
 FINALISTS = 5
 """Starts that are refined to the end at the coarsest resolution."""
-FINALISTS_APART = 0.1
-"""Two finalists nearer than this share of the specimen's radius count as one."""
+APART = 0.1
+"""Two candidates nearer than this share of the specimen's radius count as one."""
 RIVAL = 0.87
-"""A start whose gain over NMI = 1 reaches this share of the winner's is nearly as good."""
+"""A candidate whose gain over NMI = 1 reaches this share of the winner's is nearly as good."""
+RIVALS = 3
+"""Of the winner and those nearly as good, how many are taken on to the next finer resolution."""
 FIRST_TOLERANCE, COARSE_TOLERANCE, FINE_TOLERANCE = 1e-4, 1e-6, 1e-7
 """NMI that a step must gain: for the first look at a start, at the coarsest resolution, and at finer ones."""
 FIRST_ITERATIONS, ITERATIONS = 12, 60
@@ -93,25 +95,27 @@ class Pair:
     settings: LinearSettings
 
     def align(self, start: Affine | None) -> Found:
-        """Search, or begin at ``start``; refine the starts at the coarsest resolution, the winner at each finer one.
+        """Search, or begin at ``start``; refine the starts coarsely, and what may still win at each finer resolution.
 
         Raises
         ------
-        TransformError : the start lays the volumes apart, or nothing that was tried makes them overlap.
+        TransformError : the start lays the volumes apart.
         """
         ladder = self.ladder_um
         coarse = self._similarity(ladder[0], self.settings.coarse_samples)
         tried = self._first_look(coarse, start)
-        refined = [self._climb(coarse, c.matrix, ladder[0], COARSE_TOLERANCE) for c in self._finalists(tried)]
-        refined.sort(key=lambda candidate: -candidate.similarity)
-        finest, best, steps = coarse, refined[0], 0
+        finalists = self._apart(tried)[:FINALISTS]
+        refined = [self._climb(coarse, c.matrix, ladder[0], COARSE_TOLERANCE) for c in finalists]
+        field, refined = coarse, sorted(refined, key=_fall)
+        spread, steps = self._spread(refined), [*tried, *refined]
         for spacing in ladder[1:]:
             count = int(self.settings.samples * (ladder[-1] / spacing) ** 1.5)
-            finest = self._similarity(spacing, max(self.settings.coarse_samples, count))
-            best = self._climb(finest, best.matrix, spacing, FINE_TOLERANCE)
-            steps += best.evaluations
-        steps += sum(candidate.evaluations for candidate in (*tried, *refined))
-        return self._found(finest, best, start, self._spread(refined), steps)
+            field = self._similarity(spacing, max(self.settings.coarse_samples, count))
+            rivals = self._apart(self._rivals(refined))[:RIVALS]
+            refined = sorted((self._climb(field, c.matrix, spacing, FINE_TOLERANCE) for c in rivals), key=_fall)
+            spread = spread if len(rivals) == 1 else self._spread(refined)
+            steps += refined
+        return self._found(field, refined[0], start, spread, sum(candidate.evaluations for candidate in steps))
 
     @property
     def ladder_um(self) -> list[float]:
@@ -131,14 +135,19 @@ class Pair:
                 few, self.fixed, self.moving, settings.rotations, settings.starts, settings.least_overlap
             )
         elif coarse.value(start.matrix)[1] <= 0:
-            raise _apart("start", start.matrix)
+            raise _lie_apart(start.matrix)
         else:
             starts = nudged(start.matrix, self.fixed)
         tried = [self._climb(few, matrix, spacing, FIRST_TOLERANCE, FIRST_ITERATIONS) for matrix in starts]
-        return sorted(tried, key=lambda candidate: -candidate.similarity)
+        return sorted(tried, key=_fall)
 
-    def _finalists(self, tried: list[Candidate]) -> list[Candidate]:
-        return distinct(tried, self.fixed.foreground_um, FINALISTS_APART * self.fixed.radius_um, FINALISTS)
+    def _apart(self, candidates: list[Candidate]) -> list[Candidate]:
+        return distinct(candidates, self.fixed.foreground_um, APART * self.fixed.radius_um, len(candidates))
+
+    def _rivals(self, refined: list[Candidate]) -> list[Candidate]:
+        """The winner and those nearly as good, of candidates sorted by their similarity."""
+        best = refined[0]
+        return [best, *(c for c in refined[1:] if c.similarity - 1 > RIVAL * (best.similarity - 1))]
 
     def _samples(self, spacing_um: float, count: int) -> Samples:
         return draw(self.fixed.at(spacing_um), count, self.settings.seed)
@@ -158,9 +167,8 @@ class Pair:
         return refine(similarity, motion, self.settings.least_overlap, iterations, tolerance)
 
     def _spread(self, refined: list[Candidate]) -> float:
-        best = refined[0]
-        rivals = [c for c in refined[1:] if c.similarity - 1 > RIVAL * (best.similarity - 1)]
-        return max((disagreement(best.matrix, c.matrix, self.fixed.foreground_um) for c in rivals), default=0.0)
+        best, *others = self._rivals(refined)
+        return max((disagreement(best.matrix, c.matrix, self.fixed.foreground_um) for c in others), default=0.0)
 
     def _found(self, finest: Similarity, best: Candidate, start: Affine | None, spread_um: float, steps: int) -> Found:
         first, share = finest.value(np.eye(4) if start is None else start.matrix)
@@ -178,16 +186,20 @@ class Pair:
         )
 
 
+def _fall(candidate: Candidate) -> float:
+    return -candidate.similarity
+
+
 def _share_inside(grid: Grid, points_um: Points, matrix: Matrix4) -> float:
     index = grid.to_index(points_um @ matrix[:3, :3].T + matrix[:3, 3])
     inside = (index >= -0.5) & (index <= np.asarray(grid.shape) - 0.5)
     return float(inside.all(axis=1).mean())
 
 
-def _apart(field: str, matrix: Matrix4) -> TransformError:
+def _lie_apart(matrix: Matrix4) -> TransformError:
     return TransformError(
         "lays the volumes apart: they do not overlap",
-        field=field,
+        field="start",
         value=matrix.round(3).tolist(),
         remedy="It must map fixed points to moving points in µm; leave it out to search",
     )

@@ -7,10 +7,12 @@
 array([1, 1, 1])
 """
 
-# ``link`` is a function here and a package in ``tracking3d.link.…`` imports: the package is loaded by this line, and
-# the function then takes its name, for good.
+# ``link``, ``segment`` and ``detect`` are functions here and modules in ``tracking3d.link.…`` imports: the modules are
+# loaded by these lines, and the functions then take their names, for good.
+from tracking3d.detect import detect
 from tracking3d.detections import Detections
 from tracking3d.link import link
+from tracking3d.segment import segment
 from tracking3d.tracks import Tracks
 
-__all__ = ["Detections", "Tracks", "link"]
+__all__ = ["Detections", "Tracks", "detect", "link", "segment"]

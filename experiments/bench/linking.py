@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -141,12 +141,11 @@ def _best_trackpy(name: str, case: Case, scorer: ModuleType) -> Row:
 def _nearest(case: Case) -> float:
     """Median distance to the nearest neighbour, over all frames with two cells at least."""
     frames = [case["C"][case["T"] == t] for t in np.unique(case["T"])]
-    return float(np.median(np.concatenate([cKDTree(f).query(f, k=2)[0][:, 1] for f in frames if len(f) > 1])))
+    nearest = [np.asarray(cKDTree(f).query(f, k=[2])[0]).ravel() for f in frames if len(f) > 1]
+    return float(np.median(np.concatenate(nearest)))
 
 
-def _run(
-    name: str, tool: str, setting: str, linked: Callable[[Case], Links], case: Case, scorer: ModuleType
-) -> Row:
+def _run(name: str, tool: str, setting: str, linked: Callable[[Case], Links], case: Case, scorer: ModuleType) -> Row:
     start = time.process_time()
     links = linked(case)
     spent = time.process_time() - start
@@ -158,7 +157,7 @@ def _write(rows: Sequence[Row], out: Path, command: str) -> None:
     table = [row.cells() for row in rows]
     header = [*table[0]]
     lines = [
-        f"`{command}`, {datetime.now(timezone.utc):%Y-%m-%d}, {_machine()}",
+        f"`{command}`, {datetime.now(UTC):%Y-%m-%d}, {_machine()}",
         "",
         f"| {' | '.join(header)} |",
         f"|{'---|' * len(header)}",

@@ -180,7 +180,7 @@ def _cells_origin(experiment: Experiment) -> tuple[Origin, str]:
     if cells.observed is None:
         return "real", cells.note or "detections from a table"
     o = cells.observed
-    made = f"{o.drop:.0%} of the cells dropped, {o.false:.0%} false ones added, {o.jitter_um} µm jitter"
+    made = f"{o.drop:.0%} of the cells dropped, {o.spurious:.0%} false ones added, {o.jitter_um} µm jitter"
     return "mixed", f"a real lineage, {made}. {cells.note}".strip()
 
 

@@ -31,7 +31,7 @@ def lineage_and_view(cells: Cells) -> tuple[Lineage, Observed]:
     radius = None if stated.radius is None else stated.radius * um
     lineage = Lineage(stated.t, stated.zyx * um, stated.parent, radius)
     where = (lineage.t, lineage.zyx, lineage.parent, lineage.radius)
-    return lineage, observed(*where, drop=o.drop, false=o.false, jitter_um=o.jitter_um, seed=o.seed)
+    return lineage, observed(*where, drop=o.drop, false=o.spurious, jitter_um=o.jitter_um, seed=o.seed)
 
 
 def truth_of_lineage(cells: Cells) -> LinkTruth:

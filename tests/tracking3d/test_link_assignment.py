@@ -26,7 +26,9 @@ def _observed(truth: Tracks, rng: np.random.Generator, drop: float = 0.05) -> tu
     return Detections.of(t, zyx, volume), LinkTruth(truth, np.concatenate([node, np.full(len(false), -1)]))
 
 
-def _moved(cells: Detections, turn: np.ndarray, shift=(0.0, 0.0, 0.0), later: int = 0, scale: float = 1.0) -> Detections:
+def _moved(
+    cells: Detections, turn: np.ndarray, shift=(0.0, 0.0, 0.0), later: int = 0, scale: float = 1.0
+) -> Detections:
     zyx = scale * (cells.zyx_um @ turn.T + np.asarray(shift))
     return Detections.of(cells.t + later, zyx, cells.volume_um3 * scale**3)
 
@@ -170,7 +172,7 @@ def test_settings_out_of_range_or_mistyped_are_refused(key: str, value: float):
 
 def test_any_object_with_a_link_method_is_a_linker(toy: Tracks):
     class Nothing:
-        def link(self, detections, labels=None, image=None):
+        def link(self, detections, labels=None, image=None):  # noqa: ARG002 - the protocol's
             return Tracks(detections, np.full(len(detections), -1))
 
     assert len(tracking3d.link(toy.detections, Nothing()).edges) == 0
@@ -184,7 +186,7 @@ def test_an_unknown_linker_is_refused(toy: Tracks, kind):
 
 def test_the_face_keeps_its_functions_when_the_packages_behind_are_imported():
     import tracking3d.link.assignment
-    import tracking3d.link.scene  # noqa: F401 - the import itself must not rename the face's function
+    import tracking3d.link.scene
 
     assert callable(tracking3d.link)
     assert tracking3d.Tracks is Tracks

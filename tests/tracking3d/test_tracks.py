@@ -13,7 +13,21 @@ from volumes.errors import OutputError, TableError
 
 
 def test_edges_children_and_divisions_of_the_drawn_lineages(toy: Tracks, name_of):
-    assert [name_of(edge) for edge in toy.edges] == "ab bc cd de ef bg gh hi pq qr rs su uv".split()
+    assert [name_of(edge) for edge in toy.edges] == [
+        "ab",
+        "bc",
+        "cd",
+        "de",
+        "ef",
+        "bg",
+        "gh",
+        "hi",
+        "pq",
+        "qr",
+        "rs",
+        "su",
+        "uv",
+    ]
     assert name_of(toy.divisions) == "b"
     assert name_of(toy.children[toy.divisions]) == "cg"
     assert (toy.children[toy.detections.t == 5] == -1).all()

@@ -146,6 +146,15 @@ def test_a_missing_chunk_is_an_error_in_our_files(tmp_path, rng):
     refused(tmp_path / "w.zarr", VolumeFileError, "1 of 1 chunks are missing")
 
 
+def test_an_array_of_another_shape_than_was_written_is_an_error(tmp_path, rng):
+    volumes.write(specimen(rng), tmp_path / "v.zarr")
+    meta = tmp_path / "v.zarr" / "0" / "zarr.json"
+    text = json.loads(meta.read_text())
+    text["shape"][-1] = 5
+    meta.write_text(json.dumps(text))
+    refused(tmp_path / "v.zarr", VolumeFileError, "was written")
+
+
 @pytest.mark.parametrize("gone", ["0/zarr.json", "labels/valid/zarr.json", "0"])
 def test_a_missing_part_is_an_error(tmp_path, rng, gone):
     volumes.write(specimen(rng, valid=half()), tmp_path / "v.zarr")
@@ -247,6 +256,9 @@ def scale_of(attributes):
 
 
 BROKEN = {
+    "nan-time": (lambda a: a["fusetrack"].update(times_s=[float("nan")]), HeaderError, "finite and grow"),
+    "no-name": (lambda a: a["fusetrack"]["channels"][0].pop("name"), HeaderError, "breaks the specification"),
+    "ragged": (lambda a: a["fusetrack"]["direction"][0].pop(), HeaderError, "breaks the specification"),
     "zero-spacing": (lambda a: scale_of(a).__setitem__(1, 0.0), HeaderError, "above zero"),
     "nan-spacing": (lambda a: scale_of(a).__setitem__(1, float("nan")), HeaderError, "not finite"),
     "sheared": (lambda a: a["fusetrack"]["direction"][0].__setitem__(1, 0.5), HeaderError, "orthonormal"),

@@ -161,8 +161,9 @@ def test_ome_tiff_that_does_not_say_enough(tmp_path, stack):
 def test_ome_xml_that_contradicts_the_pages(tmp_path, stack):
     path = ome(tmp_path / "v.ome.tif", stack, "ZYX", **SIZES)
     raw = path.read_bytes()
-    path.write_bytes(raw.replace(b'SizeZ="4"', b'SizeZ="7"'))
-    refused(path, HeaderError, "4 pages|cannot be read")
+    for said in (b"7", b"3"):
+        path.write_bytes(raw.replace(b'SizeZ="4"', b'SizeZ="%s"' % said))
+        refused(path, HeaderError, "4 pages|cannot be read")
     path.write_bytes(raw.replace(b"<Pixels", b"<Pixel "))
     refused(path, HeaderError, "OME-XML|described|cannot")
 
@@ -227,6 +228,27 @@ def test_a_page_that_claims_more_than_its_bytes(tmp_path, stack):
     (tmp_path / "v.tif").write_bytes(b"II*\0" + struct.pack("<I", 8 + len(body)) + body + directory)
     layout = Layout(axes="YX", sizes=(60000, 60000), spacing_um=(1, 1, 1))
     refused(tmp_path / "v.tif", VolumeFileError, "claims 3,600,000,000 bytes", layout=layout)
+
+
+def test_any_flipped_bit_of_deflated_pages_is_caught(tmp_path, stack):
+    volumes.write(volumes.from_array(stack, (1, 1, 1), modality="CT"), tmp_path / "v.tif")
+    whole = (tmp_path / "v.tif").read_bytes()
+    with tifffile.TiffFile(tmp_path / "v.tif") as tif:
+        start, count = tif.pages[1].dataoffsets[0], tif.pages[1].databytecounts[0]
+    for at in range(start, start + count):
+        (tmp_path / "v.tif").write_bytes(whole[:at] + bytes([whole[at] ^ 8]) + whole[at + 1 :])
+        try:
+            found = volumes.read(tmp_path / "v.tif", modality="CT")
+        except VolumeFileError:
+            continue
+        np.testing.assert_array_equal(found.array[0], stack, err_msg="more than unused bits were flipped")
+
+
+def test_pages_of_differing_types_are_refused(tmp_path, stack):
+    with tifffile.TiffWriter(tmp_path / "v.tif") as tif:
+        for i, plane in enumerate(stack):
+            tif.write(plane.astype(np.uint16 if i == 2 else np.uint8), photometric="minisblack", metadata=None)
+    refused(tmp_path / "v.tif", HeaderError, "differ in type", layout=SMALL)
 
 
 def test_a_strip_that_is_not_there(tmp_path, stack):

@@ -1,7 +1,7 @@
 """Cell Tracking Challenge folders: a mask a frame whose labels are tracks, and ``res_track.txt`` (L B E P).
 
 A track of the challenge has no gaps: a track that misses a frame is written as two, the later one with the earlier as
-its parent. Labels are therefore those of :func:`tracking3d.tracks.runs`, which are the track ids where nothing was missed.
+its parent. Labels are therefore those of :func:`tracking3d.tracks.runs`: the track ids, where nothing was missed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def write_ctc(tracks: Tracks, labels: TimeLapse, folder: str | Path) -> None:
     with replacing_folder(Path(folder)) as temporary:
         for frame, volume in enumerate(labels):
             mask = _relabelled(tracks, run, frame, volume.channel(0), labels)
-            tifffile.imwrite(temporary / f"mask{frame:0{digits}}.tif", mask, compression="zlib", metadata={"axes": "ZYX"})
+            tifffile.imwrite(
+                temporary / f"mask{frame:0{digits}}.tif", mask, compression="zlib", metadata={"axes": "ZYX"}
+            )
         (temporary / "res_track.txt").write_text(_track_table(tracks, run), encoding="ascii")
 
 
@@ -67,15 +69,15 @@ def _relabelled(
         row = int(rows[np.flatnonzero(lost)[0]])
         raise TableError(f"row {row} stands on no label of frame {frame}", field="label", remedy="Give its own labels")
     if len(np.unique(at)) < len(at):
-        raise TableError(f"two detections share a label of frame {frame}", field="label", remedy="Split the label first")
+        raise TableError(
+            f"two detections share a label of frame {frame}", field="label", remedy="Split the label first"
+        )
     new = np.zeros(len(values), dtype=np.uint16)
     new[at] = run[rows]
     return new[place].reshape(voxels.shape)
 
 
-def _label_of(
-    tracks: Tracks, rows: NDArray[np.int64], voxels: Voxels, labels: TimeLapse
-) -> NDArray[np.int64]:
+def _label_of(tracks: Tracks, rows: NDArray[np.int64], voxels: Voxels, labels: TimeLapse) -> NDArray[np.int64]:
     cells = tracks.detections
     if "label" in cells.features:
         return cells.features["label"][rows].astype(np.int64)

@@ -64,24 +64,28 @@ def read_geff(path: str | Path) -> Tracks:
     try:
         graph = read_to_memory(path, structure_validation=True, data_validation=None)
     except (ValueError, FileNotFoundError, KeyError) as error:
-        raise TableError(f"is no GEFF: {error}", file=path, remedy="Give the folder that holds nodes/ and edges/") from error
+        raise TableError(
+            f"is no GEFF: {error}", file=path, remedy="Give the folder that holds nodes/ and edges/"
+        ) from error
     axes = {axis.name: axis for axis in graph["metadata"].axes or ()}
     missing = [name for name in ("t", "z", "y", "x") if name not in axes]
     if missing:
         raise TableError("is missing among the axes", file=path, field=", ".join(missing), value=[*axes])
-    properties = {name: property["values"] for name, property in graph["node_props"].items()}
+    properties = {name: held["values"] for name, held in graph["node_props"].items()}
     centres = [properties[name] * _um_per(axes[name], path) for name in ("z", "y", "x")]
     further = {name: column for name, column in properties.items() if name not in OWN and column.ndim == 1}
     try:
         cells = Detections.of(
-            properties["t"], np.column_stack(centres), properties.get("volume"), further, _dt_s(axes["t"]),
+            properties["t"],
+            np.column_stack(centres),
+            properties.get("volume"),
+            further,
+            _dt_s(axes["t"]),
             graph["node_ids"].astype(np.int64),
         )
         return Tracks(cells, _parents(cells.id, graph["edge_ids"].astype(np.int64), path))
     except TableError as error:
-        raise TableError(
-            error.problem, file=path, field=error.field, value=error.value, remedy=error.remedy
-        ) from error
+        raise TableError(error.problem, file=path, field=error.field, value=error.value, remedy=error.remedy) from error
 
 
 def _parents(ids: NDArray[np.int64], edges: NDArray[np.int64], path: Path) -> NDArray[np.int64]:
@@ -99,7 +103,15 @@ def _node_properties(tracks: Tracks) -> dict[str, Any]:
     cells = tracks.detections
     z, y, x = cells.zyx_um.T
     known = np.isfinite(cells.volume_um3)
-    columns: dict[str, NDArray[Any]] = {**cells.features, "t": cells.t, "z": z, "y": y, "x": x, "track_id": tracks.track_id, "lineage_id": tracks.lineage_id}
+    columns: dict[str, NDArray[Any]] = {
+        **cells.features,
+        "t": cells.t,
+        "z": z,
+        "y": y,
+        "x": x,
+        "track_id": tracks.track_id,
+        "lineage_id": tracks.lineage_id,
+    }
     properties: dict[str, Any] = {name: {"values": column, "missing": None} for name, column in columns.items()}
     if known.any():
         properties["volume"] = {"values": cells.volume_um3, "missing": None}
@@ -133,7 +145,11 @@ def _um_per(axis: Any, path: Path) -> float:  # noqa: ANN401 - geff is not typed
     unit, scale = (axis.scaled_unit, axis.scale) if axis.scaled_unit else (axis.unit, 1.0)
     if unit not in UM_PER:
         raise UnitError(
-            "has no length unit that is known", file=path, field=axis.name, value=unit, remedy=f"State one of {[*UM_PER]}"
+            "has no length unit that is known",
+            file=path,
+            field=axis.name,
+            value=unit,
+            remedy=f"State one of {[*UM_PER]}",
         )
     return UM_PER[unit] * float(scale)
 

@@ -148,9 +148,7 @@ def _volume(rows: pd.DataFrame, path: str | Path) -> NDArray[np.float64]:
     return np.full(len(rows), np.nan)
 
 
-def _refuse_repeated(
-    rows: pd.DataFrame, t: NDArray[np.int64], zyx: NDArray[np.float64], path: str | Path
-) -> None:
+def _refuse_repeated(rows: pd.DataFrame, t: NDArray[np.int64], zyx: NDArray[np.float64], path: str | Path) -> None:
     again = rows[["t"]].assign(t=t, z=zyx[:, 0], y=zyx[:, 1], x=zyx[:, 2]).duplicated().to_numpy()
     if again.any():
         row = int(np.flatnonzero(again)[0])

@@ -12,15 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tracking3d.detections import Detections
 from tracking3d.link.candidates import Gate, candidates
-from tracking3d.link.divisions import Habits, learnt_habits, triplets
-from tracking3d.link.likelihood import Rates, kept_out, link_gain, volumes
+from tracking3d.link.divisions import NONE, Habits, learnt_habits, triplets
+from tracking3d.link.likelihood import Rates, Volumes, kept_out, link_gain, volumes
 from tracking3d.link.matching import match
-from tracking3d.link.motion import learnt, still
+from tracking3d.link.motion import Motion, learnt, still
 from tracking3d.link.packing import pack
 from tracking3d.link.scene import Scene, scene
 from tracking3d.tracks import Tracks
 from volumes.timelapse import TimeLapse
 
+TRUSTED = 100.0
+"""Cells that the assumed rates weigh as much as."""
 log = logging.getLogger(__name__)
 
 
@@ -60,40 +62,47 @@ class AssignmentLinker:
     config: AssignmentConfig
 
     def link(
-        self, detections: Detections, labels: TimeLapse | None = None, image: TimeLapse | None = None  # noqa: ARG002
+        self,
+        detections: Detections,
+        labels: TimeLapse | None = None,  # noqa: ARG002 - the protocol's
+        image: TimeLapse | None = None,  # noqa: ARG002 - the protocol's
     ) -> Tracks:
         """Tracks over these detections; labels and image are not needed."""
         cells = scene(detections)
-        gate = Gate(steps=self.config.max_missed + 1, max_distance_um=self.config.max_distance_um)
-        parent = first_links(cells, gate)
-        rates = Rates(self.config.p_appear, self.config.p_vanish, false=self.config.p_false)
-        habits = Habits()
-        for _ in range(self.config.passes):
-            parent, rates, habits = self._pass(cells, gate, parent, rates, habits)
-        out = np.full(len(detections), -1, dtype=np.int64)
+        parent = self._followed(cells) if len(cells) else np.zeros(0, np.int64)
+        out = np.full(len(cells), -1, dtype=np.int64)
         child = np.flatnonzero(parent >= 0)
         out[cells.order[child]] = cells.order[parent[child]]
         return Tracks(detections, out)
 
-    def _pass(
-        self, cells: Scene, gate: Gate, parent: NDArray[np.int64], rates: Rates, habits: Habits
-    ) -> tuple[NDArray[np.int64], Rates, Habits]:
-        """One round: what the last one's links teach, and the links that follow from it."""
-        motion = learnt(cells, parent, gate.steps)
-        volume = volumes(cells, parent)
+    def _followed(self, cells: Scene) -> NDArray[np.int64]:
+        """Parents (n,) in the scene's order: passes until nothing changes, or as many as are allowed."""
+        gate = Gate(steps=self.config.max_missed + 1, max_distance_um=self.config.max_distance_um)
+        assumed = Rates(self.config.p_appear, self.config.p_vanish, false=self.config.p_false)
+        parent, rates, habits = first_links(cells, gate), assumed, Habits()
+        for _ in range(self.config.passes):
+            motion = learnt(cells, parent, gate.steps)
+            last, parent = parent, self._chosen(cells, gate, motion, volumes(cells, parent), rates, habits)
+            if np.array_equal(parent, last):
+                break
+            rates, habits = learnt_rates(cells, parent, assumed), learnt_habits(cells, divided(parent), motion)
+        return parent
+
+    def _chosen(
+        self, cells: Scene, gate: Gate, motion: Motion, volume: Volumes, rates: Rates, habits: Habits
+    ) -> NDArray[np.int64]:
+        """Parents (n,) of the largest total gain under what has been learnt."""
         found = candidates(cells, motion, gate)
         gain = link_gain(cells, found, motion, volume, rates)
-        splits = triplets(cells, found, motion, volume, rates, habits)
-        worth = splits.gain if self.config.divisions else np.full(len(splits.gain), -np.inf)
+        splits = triplets(cells, found, motion, volume, rates, habits) if self.config.divisions else NONE
+        # A false detection is a cell that takes itself for its parent, and so keeps out of all else.
         own = np.arange(len(cells))
         pairs = np.concatenate([found.pairs[gain > 0], np.column_stack([own, own])])
-        chosen, total = pack(
-            len(cells), pairs, np.r_[gain[gain > 0], kept_out(cells, rates)], splits.cells, worth
-        )
+        worth = np.concatenate([gain[gain > 0], kept_out(cells, rates)])
+        chosen, total = pack(len(cells), pairs, worth, splits.cells, splits.gain)
         parent = np.where(chosen == own, -1, chosen)
-        made = divided(parent)
-        log.debug("%d links, %d divisions, total %.1f", int((parent >= 0).sum()), len(made), total)
-        return parent, _rates(cells, parent, len(made), rates), learnt_habits(cells, made, motion)
+        log.debug("%d links, total gain %.1f", int((parent >= 0).sum()), total)
+        return parent
 
 
 def first_links(cells: Scene, gate: Gate) -> NDArray[np.int64]:
@@ -112,13 +121,23 @@ def divided(parent: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.column_stack([parent[child[twin]], child[twin], child[twin + 1]])
 
 
-def _rates(cells: Scene, parent: NDArray[np.int64], divisions: int, rates: Rates) -> Rates:
-    """Rates of misses and divisions as the links show them, leaning on the assumed ones like a hundred cells."""
+def learnt_rates(cells: Scene, parent: NDArray[np.int64], assumed: Rates) -> Rates:
+    """Rates as the links show them, leaning on the assumed ones like a hundred cells."""
     child = np.flatnonzero(parent >= 0)
-    missed = int((cells.t[child] - cells.t[parent[child]] - 1).sum())
-    n, assumed = len(child), Rates()
-    return replace(
-        rates,
-        miss=(missed + 100 * assumed.miss) / (n + missed + 100),
-        divide=(divisions + 100 * assumed.divide) / (n + 100),
+    children = np.bincount(parent[child], minlength=len(parent))
+    alone = (parent < 0) & (children == 0)
+    begins = (parent < 0) & ~alone & (cells.t > cells.t[:1])
+    ends = (children == 0) & ~alone & (cells.t < cells.t[-1:])
+    missed = float((cells.t[child] - cells.t[parent[child]] - 1).sum())
+    n = float(len(parent))
+    return Rates(
+        appear=_leaning(float(begins.sum()), n, assumed.appear),
+        vanish=_leaning(float(ends.sum()), n, assumed.vanish),
+        miss=_leaning(missed, n + missed, assumed.miss),
+        divide=_leaning(float((children == 2).sum()), n, assumed.divide),
+        false=_leaning(float(alone.sum()), n, assumed.false),
     )
+
+
+def _leaning(count: float, of: float, assumed: float) -> float:
+    return (count + TRUSTED * assumed) / (of + TRUSTED)

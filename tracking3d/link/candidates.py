@@ -48,11 +48,12 @@ class Gate:
 
 def candidates(scene: Scene, motion: Motion, gate: Gate) -> Candidates:
     """Pairs within the gate around x + gap · ahead, by a k-d tree a frame."""
+    place = {frame: i for i, frame in enumerate(scene.frames.tolist())}
     found = [
-        _between(scene, motion.ahead, gate, frame, gap)
+        _between(scene, motion.ahead, gate, place[frame], place[frame + gap], gap)
         for gap in range(1, gate.steps + 1)
-        for frame in range(scene.frames - gap)
-        if scene.trees[frame] is not None and scene.trees[frame + gap] is not None
+        for frame in place
+        if frame + gap in place
     ]
     pairs = np.concatenate([np.zeros((0, 2), np.int64), *found])
     # Found gap by gap, frame by frame: a stable sort by the parent leaves growing gaps, then distances.
@@ -63,17 +64,18 @@ def candidates(scene: Scene, motion: Motion, gate: Gate) -> Candidates:
     return Candidates(pairs, gap, moved - gap[:, None] * motion.between(earlier, later))
 
 
-def _between(scene: Scene, ahead: Points, gate: Gate, frame: int, gap: int) -> NDArray[np.int64]:
-    here, there = scene.cells(frame), scene.cells(frame + gap)
-    tree = scene.trees[frame + gap]
-    assert tree is not None  # noqa: S101 - asked by the caller; mypy cannot see it
+def _between(scene: Scene, ahead: Points, gate: Gate, one: int, other: int, gap: int) -> NDArray[np.int64]:
+    """Pairs of cells of two frames, given by their places among the scene's frames."""
+    here, there = scene.cells(one), scene.cells(other)
     reach = gate.width * scene.spacing[here]
-    distance, cell = tree.query(
-        scene.zyx[here] + gap * ahead[here], k=range(1, gate.nearest + 1), distance_upper_bound=float(reach.max())
+    expected = scene.zyx[here] + gap * ahead[here]
+    near = scene.trees[other].query(
+        expected, k=range(1, gate.nearest + 1), distance_upper_bound=float(np.nextafter(reach.max(), np.inf))
     )
+    distance, cell = (np.asarray(found) for found in near)
     row, rank = np.nonzero(distance <= reach[:, None])
     pairs = np.column_stack([row + here.start, cell[row, rank] + there.start]).astype(np.int64)
     if gate.max_distance_um is None:
         return pairs
     moved = np.linalg.norm(scene.zyx[pairs[:, 1]] - scene.zyx[pairs[:, 0]], axis=1)
-    return pairs[moved <= gate.max_distance_um * gap]
+    return np.asarray(pairs[moved <= gate.max_distance_um * gap])

@@ -57,6 +57,10 @@ class Triplets:
     gain: NDArray[np.float64]
 
 
+NONE = Triplets(np.zeros((0, 3), np.int64), np.zeros(0))
+"""No divisions at all."""
+
+
 class _Daughters(NamedTuple):
     """Candidates as daughters, grouped by the mother.
 
@@ -108,7 +112,9 @@ def learnt_habits(scene: Scene, cells: NDArray[np.int64], motion: Motion) -> Hab
     assumed = Habits()
     mother, first, second = cells.T
     step = float(motion.scale[0])
-    place = [scene.zyx[d] - (scene.t[d] - scene.t[mother])[:, None] * motion.between(mother, d) for d in (first, second)]
+    place = [
+        scene.zyx[d] - (scene.t[d] - scene.t[mother])[:, None] * motion.between(mother, d) for d in (first, second)
+    ]
     midpoint = student_scale((place[0] + place[1]) / 2 - scene.zyx[mother], assumed.midpoint * step)
     apart = np.log(np.linalg.norm(place[0] - place[1], axis=1) / scene.spacing[mother])
     grown = [scene.log_volume[d] - scene.log_volume[mother] for d in (first, second)]
@@ -181,7 +187,7 @@ def _divided(daughters: _Daughters, i: int, j: int, habits: Habits) -> float:
         return 0.0
     whole = log(exp(first) + exp(second)) - habits.whole
     kept = _normal(whole, habits.whole_spread) + _normal(first - second, habits.uneven_spread)
-    return kept - daughters.stranger[i] - daughters.stranger[j]
+    return float(kept - daughters.stranger[i] - daughters.stranger[j])
 
 
 @inlined

@@ -61,8 +61,8 @@ def volumes(scene: Scene, parent: NDArray[np.int64]) -> Volumes:
     """How volumes spread over strangers and change along links (n,) already made."""
     known = np.isfinite(scene.log_volume)
     middle = np.zeros(len(scene))
-    for frame in range(scene.frames):
-        cells = scene.cells(frame)
+    for place in range(len(scene.frames)):
+        cells = scene.cells(place)
         if known[cells].any():
             middle[cells] = np.median(scene.log_volume[cells][known[cells]])
     off = scene.log_volume - middle

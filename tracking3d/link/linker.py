@@ -15,9 +15,7 @@ from volumes.timelapse import TimeLapse
 class Linker(Protocol):
     """Finds the parent of each detection."""
 
-    def link(
-        self, detections: Detections, labels: TimeLapse | None = None, image: TimeLapse | None = None
-    ) -> Tracks:
+    def link(self, detections: Detections, labels: TimeLapse | None = None, image: TimeLapse | None = None) -> Tracks:
         """Tracks over these detections, row by row; labels and image serve linkers that split merged cells."""
         ...
 

@@ -32,13 +32,13 @@ class Side(NamedTuple):
     """
 
     start: NDArray[np.int64]
-    other: NDArray[np.int32]
+    other: NDArray[np.int64]
     gain: NDArray[np.float64]
     price: NDArray[np.float64]
-    mate: NDArray[np.int32]
+    mate: NDArray[np.int64]
     open: NDArray[np.bool_]
     distance: NDArray[np.float64]
-    via: NDArray[np.int32]
+    via: NDArray[np.int64]
 
 
 def sides(
@@ -81,10 +81,10 @@ def open_all(mine: Side, theirs: Side) -> float:
 def closed(vertex: int, mine: Side, theirs: Side) -> float:
     """Take a vertex out and make the rest optimal again; returns the change of the total gain (≤ 0)."""
     mine.open[vertex] = False
-    partner = mine.mate[vertex]
+    partner = int(mine.mate[vertex])
     if partner < 0:
         return 0.0
-    lost = mine.price[vertex] + theirs.price[partner]
+    lost = float(mine.price[vertex] + theirs.price[partner])
     mine.mate[vertex] = -1
     theirs.mate[partner] = -1
     return opened(partner, theirs, mine) - lost
@@ -92,11 +92,7 @@ def closed(vertex: int, mine: Side, theirs: Side) -> float:
 
 @kernel
 def opened(vertex: int, mine: Side, theirs: Side) -> float:
-    """Let a vertex in and make the matching optimal again; returns the change of the total gain (≥ 0).
-
-    Dijkstra over the slack price_i + price_j − gain_ij, from the vertex to the nearest end: an unmatched vertex of the
-    other side, or a vertex of its own side, reached through its mate, that gives way and stays alone.
-    """
+    """Let a vertex in and make the matching optimal again; returns the change of the total gain (≥ 0)."""
     mine.open[vertex] = True
     best = 0.0
     for k in range(mine.start[vertex], mine.start[vertex + 1]):
@@ -105,43 +101,7 @@ def opened(vertex: int, mine: Side, theirs: Side) -> float:
     mine.price[vertex] = best
     if best <= 0.0:
         return 0.0
-    shortest, free, yielding = best, -1, vertex
-    heap = [(0.0, np.int32(0))]
-    heap.pop()
-    seen = [np.int32(0)]
-    seen.pop()
-    settled = [np.int32(0)]
-    settled.pop()
-    at, so_far = vertex, 0.0
-    while True:
-        for k in range(mine.start[at], mine.start[at + 1]):
-            j = mine.other[k]
-            if not theirs.open[j]:
-                continue
-            length = so_far + max(0.0, mine.price[at] + theirs.price[j] - mine.gain[k])
-            if length < theirs.distance[j] and length < shortest:
-                if theirs.distance[j] == np.inf:
-                    seen.append(j)
-                theirs.distance[j] = length
-                theirs.via[j] = at
-                if theirs.mate[j] < 0:
-                    shortest, free, yielding = length, j, -1
-                else:
-                    heappush(heap, (length, j))
-        nearest = -1
-        while len(heap) > 0:
-            length, j = heappop(heap)
-            if length >= shortest:
-                break
-            if length == theirs.distance[j]:
-                nearest, so_far = j, length
-                break
-        if nearest < 0:
-            break
-        settled.append(np.int32(nearest))
-        at = theirs.mate[nearest]
-        if so_far + mine.price[at] < shortest:
-            shortest, free, yielding = so_far + mine.price[at], -1, at
+    shortest, free, yielding, settled, seen = _search(vertex, mine, theirs)
     mine.price[vertex] -= shortest
     for j in settled:
         theirs.price[j] += shortest - theirs.distance[j]
@@ -153,6 +113,52 @@ def opened(vertex: int, mine: Side, theirs: Side) -> float:
 
 
 @kernel
+def _search(vertex: int, mine: Side, theirs: Side) -> tuple[float, int, int, list[int], list[int]]:
+    """Dijkstra over the slack price_i + price_j − gain_ij, from a vertex to the nearest end.
+
+    An end is an unmatched vertex of the other side, or one of its own side, reached through its mate, that gives way
+    and stays alone.
+
+    Returns
+    -------
+    shortest : length of the path.
+    free, yielding : the end of either kind, −1 for the other.
+    settled, seen : vertices of the other side nearer than the end, and all that have a distance.
+    """
+    shortest, free, yielding = mine.price[vertex], -1, vertex
+    heap = [(0.0, vertex)]
+    settled = [vertex for _ in range(0)]
+    seen = [vertex for _ in range(0)]
+    at, so_far = vertex, 0.0
+    heap.pop()
+    while at >= 0:
+        for k in range(mine.start[at], mine.start[at + 1]):
+            j = int(mine.other[k])
+            length = so_far + max(0.0, mine.price[at] + theirs.price[j] - mine.gain[k])
+            if not theirs.open[j] or length >= theirs.distance[j] or length >= shortest:
+                continue
+            if theirs.distance[j] == np.inf:
+                seen.append(j)
+            theirs.distance[j] = length
+            theirs.via[j] = at
+            if theirs.mate[j] < 0:
+                shortest, free, yielding = length, j, -1
+            else:
+                heappush(heap, (length, j))
+        at = -1
+        while len(heap) > 0 and at < 0:
+            so_far, j = heappop(heap)
+            if so_far >= shortest:
+                break
+            if so_far == theirs.distance[j]:
+                settled.append(j)
+                at = int(theirs.mate[j])
+        if at >= 0 and so_far + mine.price[at] < shortest:
+            shortest, free, yielding = so_far + mine.price[at], -1, at
+    return shortest, free, yielding, settled, seen
+
+
+@kernel
 def _flip(vertex: int, free: int, yielding: int, mine: Side, theirs: Side) -> None:
     """Exchange matched and unmatched edges along the path that a search has found."""
     j = free
@@ -160,11 +166,11 @@ def _flip(vertex: int, free: int, yielding: int, mine: Side, theirs: Side) -> No
         mine.price[yielding] = 0.0
         if yielding == vertex:
             return
-        j = mine.mate[yielding]
+        j = int(mine.mate[yielding])
         mine.mate[yielding] = -1
     while True:
-        i = theirs.via[j]
-        following = mine.mate[i]
+        i = int(theirs.via[j])
+        following = int(mine.mate[i])
         mine.mate[i] = j
         theirs.mate[j] = i
         if i == vertex:
@@ -172,18 +178,16 @@ def _flip(vertex: int, free: int, yielding: int, mine: Side, theirs: Side) -> No
         j = following
 
 
-def _side(
-    vertex: NDArray[np.int64], other: NDArray[np.int64], gain: NDArray[np.float64], n: int
-) -> Side:
+def _side(vertex: NDArray[np.int64], other: NDArray[np.int64], gain: NDArray[np.float64], n: int) -> Side:
     order = np.argsort(vertex, kind="stable")
     start = np.concatenate([[0], np.cumsum(np.bincount(vertex, minlength=n))]).astype(np.int64)
     return Side(
         start,
-        other[order].astype(np.int32),
+        other[order].astype(np.int64),
         gain[order].astype(np.float64),
         np.zeros(n),
-        np.full(n, -1, np.int32),
+        np.full(n, -1, np.int64),
         np.zeros(n, bool),
         np.full(n, np.inf),
-        np.full(n, -1, np.int32),
+        np.full(n, -1, np.int64),
     )

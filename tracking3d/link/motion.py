@@ -39,7 +39,7 @@ class Motion:
 
     def between(self, earlier: NDArray[np.int64], later: NDArray[np.int64]) -> Points:
         """Expected displacement per frame (m, 3) from one cell to another: what both expect, averaged."""
-        return (self.ahead[earlier] + self.behind[later]) / 2
+        return np.asarray((self.ahead[earlier] + self.behind[later]) / 2)
 
 
 def learnt(scene: Scene, parent: NDArray[np.int64], steps: int) -> Motion:
@@ -149,7 +149,7 @@ def student_scale(residual: Points, assumed: float) -> float:
 def _single(parent: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether a cell is the only child of its parent."""
     count = np.bincount(parent[parent >= 0], minlength=len(parent))
-    return (parent >= 0) & (count[parent] == 1)
+    return np.asarray((parent >= 0) & (count[parent] == 1))
 
 
 def _expected(scene: Scene, moved: Points, other: Points) -> Points:
@@ -167,9 +167,7 @@ def _expected(scene: Scene, moved: Points, other: Points) -> Points:
     return out
 
 
-def _regressed(
-    design: NDArray[np.float64], target: Points, assumed: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _regressed(design: NDArray[np.float64], target: Points, assumed: NDArray[np.float64]) -> NDArray[np.float64]:
     """Coefficients (c,) of target (n, 3) = design (n, 3, c) · β, robustly, leaning on assumed ones."""
     seen = np.isfinite(target[:, 0])
     x, y, beta = design[seen], target[seen], assumed
@@ -186,9 +184,7 @@ def _regressed(
     return beta
 
 
-def _scales(
-    scene: Scene, parent: NDArray[np.int64], single: NDArray[np.bool_], motion: Motion
-) -> NDArray[np.float64]:
+def _scales(scene: Scene, parent: NDArray[np.int64], single: NDArray[np.bool_], motion: Motion) -> NDArray[np.float64]:
     """Student scales over 1, 2, … frames, seen on the made tracks: also on their chains of single steps."""
     out = np.full(len(motion.scale), 0.2 * np.median(scene.spacing))
     ancestor = np.arange(len(parent))

@@ -117,14 +117,15 @@ def _enter(k: int, choices: Choices, parents: Side, children: Side) -> float:
 def _won_at_most(k: int, choices: Choices, parents: Side, children: Side) -> float:
     """Bound on what a division wins: prices say what its three places are worth to the rest at least."""
     mother, first, second = choices.cells[k]
-    return choices.worth[k] - parents.price[mother] - children.price[first] - children.price[second]
+    asked = parents.price[mother] + children.price[first] + children.price[second]
+    return float(choices.worth[k] - asked)
 
 
 @kernel
 def _most(k: int, rivals: tuple[int, int, int], choices: Choices, parents: Side, children: Side) -> float:
     """Bound on what a division wins in the place of its rivals: their places can fetch their best offers at most."""
     mother, first, second = choices.cells[k]
-    most = choices.worth[k]
+    most = float(choices.worth[k])
     most -= parents.price[mother] if rivals[0] < 0 else 0.0
     most -= children.price[first] if rivals[1] < 0 else 0.0
     most -= children.price[second] if rivals[2] < 0 else 0.0
@@ -168,7 +169,7 @@ def _take(k: int, choices: Choices, parents: Side, children: Side) -> float:
     choices.mothering[mother] = k
     choices.born[first] = k
     choices.born[second] = k
-    return change + choices.worth[k]
+    return float(change + choices.worth[k])
 
 
 @kernel
@@ -179,4 +180,4 @@ def _release(k: int, choices: Choices, parents: Side, children: Side) -> float:
     choices.born[first] = -1
     choices.born[second] = -1
     change = opened(mother, parents, children) + opened(first, children, parents) + opened(second, children, parents)
-    return change - choices.worth[k]
+    return float(change - choices.worth[k])

@@ -10,6 +10,8 @@ from volumes.shapes import AnyArray, Voxels
 BINS = 256
 GLARE = 0.01
 """Share of the voxels that count as glare: how bright they are beyond the rest must not move the threshold."""
+HALVED = 0.3
+"""Share above a threshold from which it may have halved the noise."""
 CONTRAST = 1.0
 """Least step from background to cells, in standard deviations of the noise; white noise alone reaches 0.3 here."""
 
@@ -33,11 +35,15 @@ def cell_level(values: NDArray[np.float32]) -> float:
     """Otsu's threshold with the glare cut off: the brightest 1 % count as the level where they begin.
 
     Cells of very unequal brightness (a polar body, a mitosis) would otherwise lift the threshold over the dim ones.
-    Where cells fill less than that 1 %, the cut stays at the plain threshold, so that they are still there to be found.
+    Where the cells themselves fill less than that 1 %, that would leave noise alone, which Otsu's threshold halves;
+    then their own median is the cut.
     """
-    plain = otsu(values)
-    cut = max(plain, float(np.quantile(values, 1 - GLARE)))
-    return otsu(np.minimum(values, np.float32(cut)))
+    plain, cut = otsu(values), float(np.quantile(values, 1 - GLARE))
+    level = otsu(np.minimum(values, np.float32(cut)))
+    above = values > plain
+    if cut > plain or not above.any() or np.count_nonzero(values > level) < HALVED * values.size:
+        return level
+    return otsu(np.minimum(values, np.float32(np.median(values[above]))))
 
 
 def noise_level(voxels: Voxels, inside: NDArray[np.bool_]) -> float:
@@ -60,10 +66,13 @@ def stands_out(smooth: NDArray[np.float32], level: float, noise: float) -> bool:
 
 
 def _best_cut(counts: NDArray[np.int64]) -> int:
-    """The number of bins that lie under the cut; the first of equally good ones."""
+    """The number of bins that lie under the cut; the middle one where empty bins make several equally good."""
     below = np.cumsum(counts)[:-1].astype(np.float64)
     moment = np.cumsum(counts * np.arange(len(counts), dtype=np.float64))
     above = counts.sum() - below
     # The first and last bins are never empty, so neither class is.
     gap = moment[:-1] / below - (moment[-1] - moment[:-1]) / above
-    return int(np.argmax(below * above * gap**2)) + 1
+    variance = below * above * gap**2
+    first = int(np.argmax(variance))
+    next_full = int(np.flatnonzero(counts[first + 1 :])[0])
+    return first + 1 + next_full // 2

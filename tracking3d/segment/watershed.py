@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from tracking3d.labels import label_volume
 from tracking3d.segment.threshold import cell_level, noise_level, stands_out
@@ -49,7 +49,7 @@ class WatershedConfig(BaseModel):
 
     kind: Literal["watershed"] = "watershed"
     smoothing_um: float | None = Field(None, ge=0, allow_inf_nan=False)
-    threshold: Literal["otsu"] | float = "otsu"
+    threshold: Literal["otsu"] | FiniteFloat = "otsu"
     radius_um: float | None = Field(None, gt=0, allow_inf_nan=False)
     seed_depth: float = Field(0.2, gt=0, lt=1)
     roundness: float = Field(0.9, ge=0, le=1)

@@ -18,6 +18,7 @@ from volumes.errors import HeaderError, VolumeFileError
 from volumes.grid import Grid
 from volumes.io import gzipped, nifti_affine, units
 from volumes.io.content import Nonfinite, checked, require_real
+from volumes.io.world import in_file
 from volumes.shapes import AnyArray, Shape3
 from volumes.timelapse import TimeLapse
 from volumes.volume import Channel, Volume
@@ -86,7 +87,8 @@ def read_timelapse(
         raw = _from_file(path, parsed.offset + frame * size, size) if whole is None else whole[frame * size :][:size]
         return _volume(parsed, raw, grid, modality, nonfinite, path)
 
-    return TimeLapse(grid, (Channel(modality, modality),), times, load)
+    with in_file(path):
+        return TimeLapse(grid, (Channel(modality, modality),), times, load)
 
 
 def _is_gz(path: Path) -> bool:

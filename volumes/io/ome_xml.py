@@ -118,9 +118,9 @@ def _numbers(
     found = dict(zip(axes, shape, strict=True))
     wrong = {a: n for a, n in found.items() if n != sizes.get(a, 1)}
     planes = [page for page in series.pages if page is not None and page.parent is tif]
-    if wrong or len(planes) != sizes["T"] * sizes["C"] * sizes["Z"]:
+    if wrong or not len(planes) == len(tif.pages) == sizes["T"] * sizes["C"] * sizes["Z"]:
         raise HeaderError(
-            f"the OME-XML says {dict(sizes)}, the file holds {len(planes)} pages of {found}",
+            f"the OME-XML says {dict(sizes)}, the file holds {len(tif.pages)} pages of {found}",
             file=path,
             field="Pixels",
             remedy="The file is one of several, truncated, or in colour: write it as one OME-TIFF",

@@ -15,6 +15,7 @@ from volumes.errors import FusetrackError, HeaderError, VolumeFileError
 from volumes.io import ome_zarr_metadata
 from volumes.io.content import Nonfinite, checked, require_real
 from volumes.io.ome_zarr_metadata import Image
+from volumes.io.world import in_file
 from volumes.shapes import AnyArray, Mask
 from volumes.timelapse import TimeLapse
 from volumes.volume import Volume
@@ -96,13 +97,15 @@ def read_timelapse(path: Path, modality: str, unit: str | None, nonfinite: Nonfi
     """The frames of a folder's full-resolution image; one without a t axis has a single frame."""
     with faults(path):
         group = zarr.open_group(str(path), mode="r")
-        image = ome_zarr_metadata.parse(dict(group.attrs), path)
+        with ome_zarr_metadata.specified(path):
+            image = ome_zarr_metadata.parse(dict(group.attrs), path)
         array = _array(group, image.array, image, path)
         mask = _mask(group, image, path)
     sizes = dict(zip(image.axes, array.shape, strict=True))
-    grid = image.grid(array.shape, unit, path)
-    channels = image.channels(sizes.get("c", 1), modality, path)
-    times = image.times_s(sizes.get("t", 1), path)
+    with ome_zarr_metadata.specified(path):
+        grid = image.grid(array.shape, unit, path)
+        channels = image.channels(sizes.get("c", 1), modality, path)
+        times = image.times_s(sizes.get("t", 1), path)
     if len(channels) != sizes.get("c", 1):
         raise HeaderError(
             f"{len(channels)} channels described, {sizes.get('c', 1)} there", file=path, field="fusetrack.channels"
@@ -117,7 +120,8 @@ def read_timelapse(path: Path, modality: str, unit: str | None, nonfinite: Nonfi
         voxels, finite = checked(lazy.raw(...), nonfinite, path)
         return Volume(voxels, grid, channels, times[frame], _both(valid, finite))
 
-    return TimeLapse(grid, channels, times, load)
+    with in_file(path):
+        return TimeLapse(grid, channels, times, load)
 
 
 @contextmanager
@@ -127,7 +131,7 @@ def faults(path: Path) -> Iterator[None]:
         yield
     except FusetrackError:
         raise
-    except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, OSError) as error:
         raise VolumeFileError(
             f"cannot be read as Zarr: {error}",
             file=path,
@@ -140,6 +144,14 @@ def _array(group: Any, name: str, image: Image, path: Path) -> Any:  # noqa: ANN
     require_real(np.dtype(array.dtype), path)
     if array.ndim != len(image.axes):
         raise HeaderError(f"{array.ndim} axes there, {image.axes!r} described", file=path, field="axes")
+    if list(array.shape) != image.ours.get("shape", list(array.shape)):
+        raise VolumeFileError(
+            f"its array is {array.shape}, {image.ours['shape']} was written",
+            file=path,
+            field="fusetrack.shape",
+            value=array.shape,
+            remedy="The folder is damaged: write it anew",
+        )
     if image.ours.get("every_chunk_written"):
         _require_whole(array, path)
     return array

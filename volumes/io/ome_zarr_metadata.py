@@ -6,7 +6,8 @@ our own, ``fusetrack``, next to ``ome``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,13 +137,19 @@ def parse(attributes: Mapping[str, Any], path: Path) -> Image:
     version = str(ome.get("version", multiscales[0].get("version", "0.4")))
     if version not in ("0.4", VERSION):
         raise HeaderError("is not read", file=path, field="version", value=version, remedy="Convert it to OME-Zarr 0.5")
+    return _image(multiscales[0], ome, attributes, path)
+
+
+@contextmanager
+def specified(path: Path) -> Iterator[None]:
+    """Attributes that are missing or of another kind than the specification's come out as HeaderError."""
     try:
-        return _image(multiscales[0], ome, attributes, path)
+        yield
     except FusetrackError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise HeaderError(
-            f"breaks the specification: {error!r}", file=path, field="multiscales", remedy="Write it anew"
+            f"breaks the specification: {error!r}", file=path, field="attributes", remedy="Write it anew"
         ) from error
 
 
@@ -221,6 +228,7 @@ def image_attributes(
     ]
     ours = {
         "every_chunk_written": True,
+        "shape": [*((len(times_s),) if "t" in axes else ()), len(channels), *grid.shape],
         "direction": [list(row) for row in grid.direction],
         "channels": [
             {"name": c.name, "modality": c.modality, "wavelength_nm": c.wavelength_nm, "colour": c.colour}

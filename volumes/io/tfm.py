@@ -40,7 +40,7 @@ def read_transform(path: str | Path) -> Affine | Composite:
     _require_whole(file)
     try:
         found = SimpleITK.ReadTransform(str(file))
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise VolumeFileError(
             "holds no ITK transform that can be read", file=file, remedy="Write it again as .tfm"
         ) from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from volumes.io import gzipped, ome_xml, tiff_layout, units
 from volumes.io.content import Nonfinite, checked
 from volumes.io.layout import Layout
 from volumes.io.tiff_layout import Pages
+from volumes.io.world import in_file
 from volumes.shapes import AnyArray
 from volumes.timelapse import TimeLapse
 from volumes.volume import Volume
@@ -27,6 +28,7 @@ from volumes.volume import Volume
 _DEFLATE = (8, 32946)
 _PLAIN = 1
 _OTHER_EXPANSION = 10_000
+_PIECE = 1 << 22
 _FAULTS = (
     tifffile.TiffFileError, struct.error, zlib.error, EOFError, OSError, ValueError, TypeError, AttributeError,
     LookupError, ArithmeticError, RuntimeError,
@@ -40,8 +42,10 @@ def read_timelapse(
     """A stack's frames; one without a T axis has a single frame."""
     with _opened(path) as tif:
         pages = _pages(tif, modality, unit, layout, path)
-        for number in np.unique(pages.numbers):
-            _require_possible(tif.pages[int(number)].aspage(), pages, path)
+        used = [tif.pages[int(number)].aspage() for number in np.unique(pages.numbers)]
+        for page in used:
+            _require_possible(page, pages, path)
+        _require_alike(used, path)
 
     def load(frame: int) -> Volume:
         with _opened(path) as tif:
@@ -50,7 +54,8 @@ def read_timelapse(
         good, valid = checked(voxels, nonfinite, path)
         return Volume(good, pages.grid, pages.channels, pages.times_s[frame], valid)
 
-    return TimeLapse(pages.grid, pages.channels, pages.times_s, load)
+    with in_file(path):
+        return TimeLapse(pages.grid, pages.channels, pages.times_s, load)
 
 
 @contextmanager
@@ -107,12 +112,25 @@ def _require_possible(page: Any, pages: Pages, path: Path) -> None:  # noqa: ANN
     stored, most = sum(page.databytecounts), _expansion(int(page.compression))
     if not ends or min(page.databytecounts) == 0 or max(ends) > page.parent.filehandle.size:
         raise VolumeFileError(f"is truncated: page {page.index} is not whole", file=path, remedy="Fetch it again")
-    if page.nbytes > stored * most:
+    if page.nbytes > stored * most or (most == 1 and not page.is_tiled and page.nbytes != stored):
         raise VolumeFileError(
-            f"page {page.index} claims {page.nbytes:,} bytes, the {stored:,} in the file cannot hold them",
+            f"page {page.index} claims {page.nbytes:,} bytes, the file has {stored:,} for it",
             file=path,
             field="StripByteCounts",
             remedy="Fetch the file again",
+        )
+
+
+def _require_alike(used: Sequence[Any], path: Path) -> None:
+    """Pages of differing types would be cast to a common one, without a word."""
+    kinds = {(str(page.dtype), int(page.compression), page.bitspersample) for page in used}
+    if len(kinds) > 1:
+        raise HeaderError(
+            "its pages differ in type or compression",
+            file=path,
+            field="BitsPerSample, Compression",
+            value=sorted(map(str, kinds)),
+            remedy="Write the stack anew with one type",
         )
 
 
@@ -124,7 +142,22 @@ def _expansion(compression: int) -> int:
 
 def _decoded(page: Any, pages: Pages, path: Path) -> AnyArray:  # noqa: ANN401 - tifffile is untyped
     _require_possible(page, pages, path)
+    if int(page.compression) in _DEFLATE:
+        _require_checksums(page, path)
     plane: AnyArray = page.asarray()
     if plane.shape != page.shape:
         raise VolumeFileError(f"page {page.index} is not whole", file=path, value=plane.shape, remedy="Fetch it again")
     return plane
+
+
+def _require_checksums(page: Any, path: Path) -> None:  # noqa: ANN401 - tifffile is untyped
+    """Inflate every strip to its very end, where the Adler-32 stands; the decoder stops at the last pixel."""
+    file = page.parent.filehandle
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        file.seek(offset)
+        packed, inflater = file.read(count), zlib.decompressobj()
+        while not inflater.eof:
+            if not packed and not inflater.decompress(b"", _PIECE):
+                raise VolumeFileError(f"page {page.index} is cut short", file=path, remedy="Fetch the file again")
+            inflater.decompress(packed, _PIECE)
+            packed = inflater.unconsumed_tail

@@ -1,0 +1,64 @@
+"""The page of the config tells every key of the schema, and its default, in the table of what it belongs to."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.config import json_schema
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "config.md"
+TITLES = {
+    "Experiment": "An experiment",
+    "Suite": "A suite",
+    "Source": "sources: a source",
+    "Layout": "layout: pages that say nothing of themselves",
+    "Displaced": "displaced: a known motion",
+    "Cells": "cells: a table of cells",
+    "Observed": "observed: how a true lineage is degraded",
+    "RigidConfig": "register: rigid",
+    "LPFConfig": "fuse: lpf",
+    "Scale": "match: a scale",
+    "WatershedConfig": "segment: watershed",
+    "AssignmentConfig": "link: assignment",
+}
+"""The heading under which each definition of the schema is told."""
+ROW = re.compile(r"^\| `(?P<key>\w+)` \| (?P<type>[^|]+) \| (?P<default>[^|]+) \| (?P<meaning>[^|]+) \|$", re.MULTILINE)
+DEFINITIONS: dict[str, dict[str, Any]] = json_schema()["$defs"]
+
+
+def _rows(title: str) -> dict[str, str]:
+    """Default by key, as the table under a heading shows it."""
+    parts = re.split(r"^##+ (.+)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    texts = dict(zip(parts[1::2], parts[2::2], strict=True))
+    found = [(row["key"], row["default"]) for row in ROW.finditer(texts[title])]
+    assert len(dict(found)) == len(found), f"{title}: a key stands twice"
+    return dict(found)
+
+
+def _shown(definition: dict[str, Any], key: str) -> str:
+    if key in definition.get("required", ()):
+        return "needed"
+    default = definition["properties"][key].get("default")
+    if default is None:
+        return "–"
+    return f"`{default}`" if isinstance(default, str) and default else f"`{json.dumps(default)}`"
+
+
+def test_every_definition_has_its_heading():
+    assert set(TITLES) == set(DEFINITIONS)
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_the_table_holds_every_key_with_its_default(name: str):
+    definition = DEFINITIONS[name]
+    assert _rows(TITLES[name]) == {key: _shown(definition, key) for key in definition["properties"]}
+
+
+def test_no_table_stands_under_another_heading():
+    told = sum(len(_rows(title)) for title in TITLES.values())
+    assert len(ROW.findall(PAGE.read_text(encoding="utf-8"))) == told
