@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from tracking3d.segment.config import SegmenterConfig
 
 from experiments import strict_yaml
 from fusion.config import FuserConfig
 from registration.config import RegistrarConfig
 from tracking3d.config import LinkerConfig
+from tracking3d.segment.config import SegmenterConfig
 from volumes.errors import ConfigError
 from volumes.io.layout import Layout
 
@@ -98,7 +98,10 @@ class Experiment(Closed):
     segment_on: str | None = Field(None, description="a source, or 'fused'; left out: fused, else the reference")
     cells: Cells | None = Field(None, description="detections from a table instead of a segmentation")
     link: LinkerConfig | None = Field(None, description="follow the cells through time")
-    truth_labels: Source | None = Field(None, description="labels that the segmentation and links are scored against")
+    truth_labels: Source | None = Field(None, description="labels that the segmentation is scored against")
+    truth_follows_cells: bool = Field(
+        False, description="the numbers of truth_labels stay with a cell over time, so the links are scored too"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
@@ -188,6 +191,8 @@ def _contradictions(experiment: Experiment) -> list[str]:
         found.append("cells come either from a table (cells) or from segment, not from both")
     if e.link and not (e.segment or e.cells):
         found.append("link needs segment or cells")
+    if e.truth_follows_cells and not e.truth_labels:
+        found.append("truth_follows_cells needs truth_labels")
     if e.truth_labels and not e.segment:
         found.append("truth_labels needs segment")
     return found

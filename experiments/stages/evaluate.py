@@ -28,7 +28,7 @@ def evaluate_stage(experiment: Experiment, folder: RunFolder, after: tuple[str, 
     truth = experiment.truth_labels
     return Stage(
         NAME,
-        experiment.model_dump_json(include={"sources", "cells", "truth_labels", "reference"}),
+        experiment.model_dump_json(include={"sources", "cells", "truth_labels", "truth_follows_cells", "reference"}),
         (folder.scores.name,),
         lambda: write_json(folder.scores, _scores(experiment, folder)),
         inputs={"truth_labels": truth.file} if truth else {},
@@ -45,7 +45,7 @@ def _scores(experiment: Experiment, folder: RunFolder) -> dict[str, object]:
         out["segmentation"] = _segmentation(experiment, folder)
     if experiment.link and experiment.cells and experiment.cells.observed:
         out["linking"] = _links(experiment, folder, truth_of_lineage(experiment.cells))
-    if experiment.link and experiment.truth_labels:
+    if experiment.link and experiment.truth_follows_cells:
         out["linking"] = _links(experiment, folder, _truth_in_labels(experiment, folder))
     return out
 

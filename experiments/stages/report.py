@@ -114,7 +114,7 @@ def _fusion(experiment: Experiment, folder: RunFolder) -> FusionSection:
         name=" + ".join(names),
         sources=tuple(register.aligned(experiment, folder).values()),
         source_names=names,
-        fused=read(folder.path / fuse.FUSED, modality=experiment.sources[experiment.fixed].modality),
+        fused=read(folder.path / fuse.FUSED),
         edges_kept=facts["edges_kept"],
         scales=tuple(facts["scales"]),
         origin=badge,

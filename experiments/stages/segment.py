@@ -37,14 +37,14 @@ def segmented_image(experiment: Experiment, folder: RunFolder) -> Volume | TimeL
         return open_image(name, experiment.sources[name])
     movie = any(source.is_movie for source in experiment.sources.values())
     opener = read_timelapse if movie else read
-    return opener(folder.path / fuse.FUSED, modality="fluorescence")
+    return opener(folder.path / fuse.FUSED)
 
 
 def labels(experiment: Experiment, folder: RunFolder) -> Volume | TimeLapse:
     """The labels that this stage wrote."""
     movie = isinstance(segmented_image(experiment, folder), TimeLapse)
     opener = read_timelapse if movie else read
-    return opener(folder.path / LABELS, modality="labels")
+    return opener(folder.path / LABELS)
 
 
 def _segment(experiment: Experiment, folder: RunFolder) -> None:

@@ -62,6 +62,7 @@ sources:
   nuclei: {{file: image.tif, modality: fluorescence, simulated: true, layout: {layout}}}
 segment: {{kind: watershed}}
 link: {{kind: assignment}}
+truth_follows_cells: true
 truth_labels: {{file: labels.tif, modality: labels, simulated: true, layout: {layout}}}
 """,
         encoding="utf-8",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from experiments.config import json_schema
+from experiments.config import json_schema, load
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "config.md"
 TITLES = {
@@ -62,3 +62,13 @@ def test_the_table_holds_every_key_with_its_default(name: str):
 def test_no_table_stands_under_another_heading():
     told = sum(len(_rows(title)) for title in TITLES.values())
     assert len(ROW.findall(PAGE.read_text(encoding="utf-8"))) == told
+
+
+@pytest.mark.parametrize(("block", "name"), [(0, "ct_mr"), (1, "movie")])
+def test_the_page_of_runs_shows_the_example_configs(block: int, name: str, tmp_path: Path):
+    page = (PAGE.parent / "run.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```yaml\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)[block]
+    example = (PAGE.parents[1] / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
+    for folder, text in (("shown", shown), ("example", example)):
+        (tmp_path / f"{folder}.yaml").write_text(text, encoding="utf-8")
+    assert load(tmp_path / "shown.yaml") == load(tmp_path / "example.yaml")

@@ -305,11 +305,12 @@ def test_both_levels_of_transformations_are_applied_in_order(tmp_path, rng):
     assert grid.origin_um == (51.0, 62.0, 73.0)
 
 
-def test_a_modality_that_the_file_contradicts_is_refused(tmp_path, rng):
+def test_the_files_own_word_on_modalities_holds_and_a_contradiction_is_said(tmp_path, rng, caplog):
     volumes.write(specimen(rng), tmp_path / "v.zarr")
     assert volumes.read(tmp_path / "v.zarr", modality="fluorescence").channels == CHANNELS
-    with pytest.raises(HeaderError, match="the caller says 'PET'"):
-        volumes.read(tmp_path / "v.zarr", modality="PET")
+    assert caplog.text == ""
+    assert volumes.read(tmp_path / "v.zarr", modality="PET").channels == CHANNELS
+    assert "holds CT, fluorescence, not PET" in caplog.text
 
 
 def test_an_image_inside_a_folder_of_another_name(tmp_path, rng):

@@ -23,6 +23,8 @@ from volumes.timelapse import TimeLapse
 
 TRUSTED = 100.0
 """Cells that the assumed rates weigh as much as."""
+SETTLED = 5e-4
+"""Share of the cells that may still have changed their parent when the passes end."""
 log = logging.getLogger(__name__)
 
 
@@ -34,7 +36,7 @@ class AssignmentConfig(BaseModel):
     max_missed : frames in a row in which a cell may be missed.
     max_distance_um : bound on a cell's step, µm per frame; None takes only the gate of 1.35 local spacings.
     divisions : whether cells may divide.
-    passes : rounds of linking, each learning motion and habits from the one before.
+    passes : most rounds of linking, each learning motion, rates and habits from the one before.
     p_appear, p_vanish : probabilities that a track begins, or ends, without a division.
     p_false : probability that a detection is no cell.
     """
@@ -45,7 +47,7 @@ class AssignmentConfig(BaseModel):
     max_missed: int = Field(2, ge=0, le=10)
     max_distance_um: float | None = Field(None, gt=0, allow_inf_nan=False)
     divisions: bool = True
-    passes: int = Field(4, ge=1, le=20)
+    passes: int = Field(6, ge=1, le=20)
     p_appear: float = Field(1e-3, gt=0, lt=0.5)
     p_vanish: float = Field(3e-3, gt=0, lt=0.5)
     p_false: float = Field(0.02, gt=0, lt=0.5)
@@ -83,7 +85,7 @@ class AssignmentLinker:
         for _ in range(self.config.passes):
             motion = learnt(cells, parent, gate.steps)
             last, parent = parent, self._chosen(cells, gate, motion, volumes(cells, parent), rates, habits)
-            if np.array_equal(parent, last):
+            if np.count_nonzero(parent != last) <= SETTLED * len(parent):
                 break
             rates, habits = learnt_rates(cells, parent, assumed), learnt_habits(cells, divided(parent), motion)
         return parent

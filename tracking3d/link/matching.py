@@ -65,7 +65,7 @@ def match(
     mine, theirs = sides(rows, columns, gain, n_rows, n_columns)
     theirs.open[:] = True
     open_all(mine, theirs)
-    return mine.mate.astype(np.int64)
+    return mine.mate
 
 
 @kernel

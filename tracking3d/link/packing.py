@@ -18,6 +18,8 @@ from volumes.jit import kernel
 
 LEAST_GAIN = 1e-9
 """A change of the divisions must raise the total by more than rounding does."""
+HOPELESS = 5.0
+"""A division that falls short of the prices by so many nats is not tried; none such was seen in an optimum."""
 SWEEPS = 20
 """Bound on the rounds over all divisions; two to four are what it takes."""
 
@@ -32,6 +34,8 @@ class Choices(NamedTuple):
     taken : (k,) whether it holds.
     mothering : (n,) the division that a cell is the mother of, −1 for none.
     born : (n,) the division that a cell is a daughter of, −1 for none.
+    start : (n + 1,) first entry of each cell in ``of``.
+    of : (3 k,) the divisions that a cell may have a part in.
     """
 
     cells: NDArray[np.int64]
@@ -39,6 +43,8 @@ class Choices(NamedTuple):
     taken: NDArray[np.bool_]
     mothering: NDArray[np.int64]
     born: NDArray[np.int64]
+    start: NDArray[np.int64]
+    of: NDArray[np.int64]
 
 
 def pack(
@@ -68,14 +74,20 @@ def pack(
     total = open_all(parents, children)
     bound = parents.price[triplets[:, 0]] + children.price[triplets[:, 1]] + children.price[triplets[:, 2]]
     order = np.argsort(bound - worth, kind="stable")
-    choices = Choices(
-        triplets[order], worth[order], np.zeros(len(order), bool), np.full(n, -1, np.int64), np.full(n, -1, np.int64)
-    )
+    order = order[(worth - bound)[order] > -HOPELESS]
+    choices = _choices(n, triplets[order], worth[order])
     total += _improve(choices, parents, children)
-    parent = children.mate.astype(np.int64)
+    parent = children.mate.copy()
     for mother, first, second in choices.cells[choices.taken]:
         parent[[first, second]] = mother
     return parent, float(total)
+
+
+def _choices(n: int, cells: NDArray[np.int64], worth: NDArray[np.float64]) -> Choices:
+    part = np.argsort(cells.ravel(), kind="stable")
+    start = np.searchsorted(cells.ravel()[part], np.arange(n + 1))
+    none = np.full(n, -1, np.int64)
+    return Choices(cells, worth, np.zeros(len(worth), bool), none, none.copy(), start, part // 3)
 
 
 @kernel
@@ -93,24 +105,51 @@ def _improve(choices: Choices, parents: Side, children: Side) -> float:
 
 @kernel
 def _enter(k: int, choices: Choices, parents: Side, children: Side) -> float:
-    """Try a division in the place of those that it collides with; returns what it wins, 0 when it is undone."""
+    """Try a division in the place of those that it collides with; returns what it wins, 0 when it is undone.
+
+    Divisions that the displaced ones stood in the way of follow where they win, before the whole is judged.
+    """
     mother, first, second = choices.cells[k]
     rivals = (choices.mothering[mother], choices.born[first], choices.born[second])
-    if _most(k, rivals, choices, parents, children) <= LEAST_GAIN:
-        return 0.0
     change = 0.0
+    done = [k]
+    done.pop()
     for i in range(3):
         if rivals[i] >= 0 and choices.taken[rivals[i]]:
             change += _release(rivals[i], choices, parents, children)
-    if change + _won_at_most(k, choices, parents, children) > LEAST_GAIN:
+            done.append(rivals[i])
+    if len(done) > 0 or _won_at_most(k, choices, parents, children) > LEAST_GAIN:
         change += _take(k, choices, parents, children)
+        done.append(k)
+        for i in range(3):
+            if rivals[i] >= 0:
+                change += _follow(rivals[i], done, choices, parents, children)
         if change > LEAST_GAIN:
             return change
-        _release(k, choices, parents, children)
-    for i in range(3):
-        if rivals[i] >= 0 and not choices.taken[rivals[i]]:
-            _take(rivals[i], choices, parents, children)
+    _undo(done, choices, parents, children)
     return 0.0
+
+
+@kernel
+def _follow(displaced: int, done: list[int], choices: Choices, parents: Side, children: Side) -> float:
+    """Take divisions of a displaced one's cells that win where they collide with none; returns what they win."""
+    change = 0.0
+    for i in range(3):
+        cell = choices.cells[displaced, i]
+        for at in range(choices.start[cell], choices.start[cell + 1]):
+            k = choices.of[at]
+            mother, first, second = choices.cells[k]
+            if max(choices.mothering[mother], choices.born[first], choices.born[second]) >= 0:
+                continue
+            if _won_at_most(k, choices, parents, children) <= LEAST_GAIN:
+                continue
+            won = _take(k, choices, parents, children)
+            if won > LEAST_GAIN:
+                change += won
+                done.append(k)
+            else:
+                _release(k, choices, parents, children)
+    return change
 
 
 @kernel
@@ -122,43 +161,26 @@ def _won_at_most(k: int, choices: Choices, parents: Side, children: Side) -> flo
 
 
 @kernel
-def _most(k: int, rivals: tuple[int, int, int], choices: Choices, parents: Side, children: Side) -> float:
-    """Bound on what a division wins in the place of its rivals: their places can fetch their best offers at most."""
-    mother, first, second = choices.cells[k]
-    most = float(choices.worth[k])
-    most -= parents.price[mother] if rivals[0] < 0 else 0.0
-    most -= children.price[first] if rivals[1] < 0 else 0.0
-    most -= children.price[second] if rivals[2] < 0 else 0.0
-    for i in range(3):
-        rival = rivals[i]
-        if rival < 0 or (i > 0 and rival == rivals[0]) or (i > 1 and rival == rivals[1]):
-            continue
-        most -= choices.worth[rival]
-        freed, one, other = choices.cells[rival]
-        most += _offer(freed, parents, children) if freed != mother else 0.0
-        most += _offer(one, children, parents) if one not in (first, second) else 0.0
-        most += _offer(other, children, parents) if other not in (first, second) else 0.0
-    return most
-
-
-@kernel
-def _offer(vertex: int, mine: Side, theirs: Side) -> float:
-    """The most that a vertex outside can add to the total, even if others come in with it."""
-    best = 0.0
-    for k in range(mine.start[vertex], mine.start[vertex + 1]):
-        asked = theirs.price[mine.other[k]] if theirs.open[mine.other[k]] else 0.0
-        best = max(best, mine.gain[k] - asked)
-    return best
-
-
-@kernel
 def _leave(k: int, choices: Choices, parents: Side, children: Side) -> float:
-    """Try without a division; returns what that wins, 0 when it is put back."""
+    """Try without a division, others in its place where they win; returns what that wins, 0 when it is put back."""
     change = _release(k, choices, parents, children)
+    done = [k]
+    change += _follow(k, done, choices, parents, children)
     if change > LEAST_GAIN:
         return change
-    _take(k, choices, parents, children)
+    _undo(done, choices, parents, children)
     return 0.0
+
+
+@kernel
+def _undo(done: list[int], choices: Choices, parents: Side, children: Side) -> None:
+    """Take back what was done to divisions, the last first."""
+    while len(done) > 0:
+        last = done.pop()
+        if choices.taken[last]:
+            _release(last, choices, parents, children)
+        else:
+            _take(last, choices, parents, children)
 
 
 @kernel

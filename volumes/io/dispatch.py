@@ -8,6 +8,7 @@ from typing import Literal
 from volumes.errors import HeaderError, OutputError, VolumeFileError
 from volumes.io.content import Nonfinite
 from volumes.io.layout import Layout
+from volumes.io.units import stated_modality
 from volumes.timelapse import TimeLapse
 from volumes.volume import Volume
 
@@ -27,7 +28,7 @@ SUFFIXES: dict[str, Format] = {
 def read(
     path: str | Path,
     *,
-    modality: str,
+    modality: str | None = None,
     unit: str | None = None,
     nonfinite: Nonfinite = "error",
     affine: Affine | None = None,
@@ -38,7 +39,7 @@ def read(
     Parameters
     ----------
     path : .nii, .nii.gz, .nrrd, .tif, .tiff, or a .zarr folder.
-    modality : what took it; where the file names its channels' modalities, one of those.
+    modality : what took it; where the file itself names its channels' modalities (OME-Zarr), its word holds.
     unit : of the file's lengths ("um", "mm", …), where it states none.
     nonfinite : NaN and Inf are an error, or masked: 0 in their place and False in ``valid``.
     affine : for NIfTI, which of two contradicting affines to trust, or "pixdim" where there is none.
@@ -55,11 +56,11 @@ def read(
     if kind == "nifti":
         from volumes.io import nifti
 
-        return nifti.read(file, modality, unit, nonfinite, affine)
+        return nifti.read(file, stated_modality(modality, file), unit, nonfinite, affine)
     if kind == "nrrd":
         from volumes.io import nrrd
 
-        return nrrd.read(file, modality, unit, nonfinite)
+        return nrrd.read(file, stated_modality(modality, file), unit, nonfinite)
     movie = read_timelapse(file, modality=modality, unit=unit, nonfinite=nonfinite, layout=layout)
     if len(movie) > 1:
         raise HeaderError(
@@ -75,7 +76,7 @@ def read(
 def read_timelapse(
     path: str | Path,
     *,
-    modality: str,
+    modality: str | None = None,
     unit: str | None = None,
     nonfinite: Nonfinite = "error",
     affine: Affine | None = None,
@@ -90,11 +91,11 @@ def read_timelapse(
     if kind == "nifti":
         from volumes.io import nifti
 
-        return nifti.read_timelapse(file, modality, unit, nonfinite, affine)
+        return nifti.read_timelapse(file, stated_modality(modality, file), unit, nonfinite, affine)
     if kind == "tiff":
         from volumes.io import tiff
 
-        return tiff.read_timelapse(file, modality, unit, nonfinite, layout)
+        return tiff.read_timelapse(file, stated_modality(modality, file), unit, nonfinite, layout)
     if kind == "ome-zarr":
         from volumes.io import ome_zarr
 

@@ -93,7 +93,7 @@ class ZarrVoxels:
         return out
 
 
-def read_timelapse(path: Path, modality: str, unit: str | None, nonfinite: Nonfinite) -> TimeLapse:
+def read_timelapse(path: Path, modality: str | None, unit: str | None, nonfinite: Nonfinite) -> TimeLapse:
     """The frames of a folder's full-resolution image; one without a t axis has a single frame."""
     with faults(path):
         group = zarr.open_group(str(path), mode="r")

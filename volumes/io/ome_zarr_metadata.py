@@ -6,6 +6,7 @@ our own, ``fusetrack``, next to ``ome``.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ VERSION = "0.5"
 MASK = "labels/valid"
 _TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 _UNITS = {"t": "second", "z": "micrometer", "y": "micrometer", "x": "micrometer"}
+_log = logging.getLogger(__name__)
 _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
@@ -89,25 +91,16 @@ class Image:
         second = units.time_s(self.units[i], path, f"axes[{i}].unit", "Add the unit 'second' to the file's t axis")
         return tuple((self.shift[i] + self.scale[i] * frame) * second for frame in range(count))
 
-    def channels(self, count: int, modality: str, path: Path) -> tuple[Channel, ...]:
-        """The channels; a modality that the file does not name is refused where it names any.
-
-        Raises
-        ------
-        HeaderError : the file's own word contradicts ``modality``.
-        """
+    def channels(self, count: int, modality: str | None, path: Path) -> tuple[Channel, ...]:
+        """The channels; where the file names their modalities its word holds, and one that contradicts is logged."""
         if "channels" in self.ours:
             kept = tuple(Channel(**c) for c in self.ours["channels"])
-            wanted = Channel("", modality).modality
-            if wanted not in {c.modality for c in kept}:
-                raise HeaderError(
-                    f"the file's channels are {sorted({c.modality for c in kept})}, the caller says {wanted!r}",
-                    file=path,
-                    field="modality",
-                    value=modality,
-                    remedy="State the modality that the file names",
-                )
+            wanted = None if modality is None else Channel("", modality).modality
+            if wanted is not None and wanted not in {c.modality for c in kept}:
+                named_there = ", ".join(sorted({c.modality for c in kept}))
+                _log.warning("%s: holds %s, not %s as was stated; the file's word holds", path, named_there, wanted)
             return kept
+        modality = units.stated_modality(modality, path)
         plain = named(modality, count)
         if len(self.omero) != count:
             return plain
