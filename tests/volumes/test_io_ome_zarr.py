@@ -332,3 +332,12 @@ def test_labels_of_64_bits_are_kept(tmp_path):
     labels = np.array([[[0, (1 << 63) - 1]]], np.int64)
     volumes.write(volumes.from_array(labels, (1, 1, 1), modality="labels"), tmp_path / "v.zarr")
     np.testing.assert_array_equal(volumes.read(tmp_path / "v.zarr", modality="labels").array[0], labels)
+
+
+def test_a_modality_is_only_needed_where_the_file_names_none(tmp_path, rng):
+    volumes.write(specimen(rng), tmp_path / "v.zarr")
+    assert volumes.read(tmp_path / "v.zarr").channels == CHANNELS
+    edited(tmp_path / "v.zarr", lambda attributes: attributes.pop("fusetrack"))
+    with pytest.raises(HeaderError, match="names no modality"):
+        volumes.read(tmp_path / "v.zarr")
+    assert [c.name for c in volumes.read(tmp_path / "v.zarr", modality="CT").channels] == ["GFP", "bones"]
