@@ -16,6 +16,7 @@ from cyclopts import App, Parameter
 if TYPE_CHECKING:
     from experiments.config import Config
     from experiments.pipeline import RunResult
+    from volumes.io import Layout
 
 app = App(
     name="fusetrack",
@@ -106,7 +107,9 @@ def fuse(
     sources: Annotated[list[Path], Parameter(negative="")],
     *,
     out: Path,
-    modality: Annotated[tuple[str, ...], Parameter(negative="", help="One for each source, in order.")] = (),
+    modality: Annotated[
+        tuple[str, ...], Parameter(negative="", consume_multiple=True, help="One for each source.")
+    ] = (),
     unit: Unit = None,
     base: str = "mean",
     json: Json = False,
@@ -125,8 +128,11 @@ def fuse(
     import fusion
     import volumes
     from fusion.lpf import LPFConfig
+    from volumes.errors import ConfigError
 
     names = modality or ("optical",) * len(sources)
+    if len(names) != len(sources):
+        raise ConfigError(f"needs one value for each of the {len(sources)} sources", field="--modality", value=names)
     read = [volumes.read(path, modality=name, unit=unit) for path, name in zip(sources, names, strict=True)]
     volumes.write(fusion.fuse(read, LPFConfig.model_validate({"base": base})), out)
     _say({"fused": str(out), "sources": [str(path) for path in sources]}, json)
@@ -140,6 +146,12 @@ def segment(
     modality: str = "fluorescence",
     unit: Unit = None,
     movie: bool = False,
+    axes: Annotated[str | None, Parameter(help="Axes of a stack without metadata, e.g. TZYX.")] = None,
+    sizes: Annotated[tuple[int, ...], Parameter(negative="", consume_multiple=True, help="One for each axis.")] = (),
+    spacing_um: Annotated[
+        tuple[float, ...], Parameter(negative="", consume_multiple=True, help="Of its voxels: z y x.")
+    ] = (),
+    dt: Annotated[float | None, Parameter(help="Seconds between frames of such a stack.")] = None,
     json: Json = False,
 ) -> None:
     """Find the cells of a volume, or with --movie of every frame; write labels and a table of cells beside them.
@@ -149,14 +161,18 @@ def segment(
     image
         The volume or movie.
     out
-        The labels: .ome.zarr (volumes and movies) or .nii.gz (volumes). The table is OUT with .csv added.
+        The labels: .ome.zarr or .ome.tif (volumes and movies), .nii.gz or .nrrd (volumes). The table is OUT.csv.
     """
     import tracking3d
     import volumes
     from tracking3d.formats.table import write_detections
+    from volumes.errors import OutputError
 
+    if movie and not out.name.endswith((".zarr", ".tif", ".tiff")):
+        raise OutputError("this format holds no movie", file=out, remedy="Use .ome.zarr or .ome.tif")
+    described = _layout(axes, sizes, spacing_um, dt) if axes else None
     opener = volumes.read_timelapse if movie else volumes.read
-    source = opener(image, modality=modality, unit=unit)
+    source = opener(image, modality=modality, unit=unit, layout=described)
     labels = tracking3d.segment(source)
     cells = tracking3d.detect(labels, source)
     volumes.write(labels, out)
@@ -235,6 +251,21 @@ def _say(facts: dict[str, Any], as_json: bool) -> None:
     for key, value in facts.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else value
         print(f"{key.replace('_', ' '):>12}  {text if text != '' else 'none'}")
+
+
+def _layout(axes: str, sizes: tuple[int, ...], spacing_um: tuple[float, ...], dt: float | None) -> Layout:
+    from pydantic import ValidationError
+
+    from volumes.errors import ConfigError
+    from volumes.io import Layout
+
+    values = {"axes": axes, "sizes": sizes, "spacing_um": spacing_um, "dt_s": dt}
+    try:
+        return Layout.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = "--" + str(first["loc"][0] if first["loc"] else "axes").replace("_", "-")
+        raise ConfigError(first["msg"], field=field, value=first["input"], remedy="See segment --help") from error
 
 
 def _pair(item: str) -> tuple[str, str]:

@@ -160,6 +160,16 @@ def load(path: Path, overrides: dict[str, str] | None = None) -> Config:
     return _absolute(config, path.resolve().parent)
 
 
+def settings(experiment: Experiment, *fields: str) -> str:
+    """The named parts of an experiment as JSON, without what no result depends on: notes, and where a file lies.
+
+    A stage's key is made of this and of the files' contents, so that a folder may be moved and a note be mended.
+    """
+    words = {"note", "attribution", "file"}
+    without: dict[str, Any] = {"sources": {"__all__": words}, "cells": words, "truth_labels": words}
+    return experiment.model_dump_json(include=set(fields), exclude=without)
+
+
 def dump(config: Config) -> str:
     """The resolved config as YAML: every default written out, keys in the schema's order."""
     import yaml

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from experiments import fingerprint
 from experiments.config import Config, Experiment, Suite, dump
@@ -69,6 +70,7 @@ def run(config: Config, out: Path, watch: Watcher = unwatched) -> RunResult:
     with folder.locked():
         write_text(folder.config, dump(config))
         parts = _parts(config, folder)
+        _write_manifest(config, folder, parts, "unfinished")
         done: list[tuple[str, Done]] = []
         failure: StageError | None = None
         for part in parts:
@@ -79,11 +81,11 @@ def run(config: Config, out: Path, watch: Watcher = unwatched) -> RunResult:
                 ]
             except StageError as error:
                 failure = failure or error
-        _write_manifest(config, folder, parts, done, failure)
         reporting = report_stage(
             config, [(p.experiment, p.folder) for p in parts], folder, failure, [d.key for _, d in done]
         )
         done += [(config.name, d) for d in run_stages(config.name, [reporting], folder, watch)]
+        _write_manifest(config, folder, parts, "failed" if failure else "complete", done, failure)
     if failure:
         raise failure
     return RunResult(out, folder.report, tuple(done))
@@ -112,9 +114,11 @@ def _write_manifest(
     config: Config,
     folder: RunFolder,
     parts: Sequence[Part],
-    done: Sequence[tuple[str, Done]],
-    failure: StageError | None,
+    status: Literal["unfinished", "failed", "complete"],
+    done: Sequence[tuple[str, Done]] = (),
+    failure: StageError | None = None,
 ) -> None:
+    """Written before the first stage and after the last: a run that was cut short never reads as complete."""
     inputs = {
         f"{part.experiment.name}/{name}": {"file": path.name, "sha256": fingerprint.of_path(path)}
         for part in parts
@@ -124,7 +128,7 @@ def _write_manifest(
         folder.manifest,
         {
             "name": config.name,
-            "status": "failed" if failure else "complete",
+            "status": status,
             "failure": str(failure) if failure else None,
             "versions": versions(),
             "inputs": inputs,

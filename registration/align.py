@@ -150,7 +150,7 @@ class Pair:
         return [best, *(c for c in refined[1:] if c.similarity - 1 > RIVAL * (best.similarity - 1))]
 
     def _samples(self, spacing_um: float, count: int) -> Samples:
-        return draw(self.fixed.at(spacing_um), count, self.settings.seed)
+        return draw(self.fixed.at(spacing_um), count, self.settings.seed, self.fixed.scales[0])
 
     def _similarity(self, spacing_um: float, count: int) -> Similarity:
         return Similarity(self._samples(spacing_um, count), self.moving.at(spacing_um), self.settings.bins)

@@ -21,22 +21,26 @@ class Samples:
     bins: UInt8[np.ndarray, " n"]
 
 
-def draw(scale: Scale, count: int, seed: int) -> Samples:
+def draw(scale: Scale, count: int, seed: int, within: Scale | None = None) -> Samples:
     """About ``count`` samples of the inside of a volume: a regular grid, each point moved at random within its cell.
+
+    The mask is that of ``within``, the finest resolution; left out, the scale's own. A coarse mask is smoothed, and what
+    it holds wholly lies well inside the true one: the samples would miss the rim, and with it the outline.
 
     The random part keeps the samples from falling into step with the voxels, which would pull the similarity towards
     whole-voxel shifts (Pluim, Maintz & Viergever 2000, "Interpolation artefacts in mutual information-based image
     registration"). The same seed gives the same samples.
     """
     grid = scale.grid
-    share = 1.0 if scale.inside is None else max(float((scale.inside > 0.5).mean()), 1e-6)
+    true = scale if within is None else within
+    share = 1.0 if true.inside is None else max(float((true.inside > 0.5).mean()), 1e-6)
     cell = (np.prod(grid.extent_um) * share / count) ** (1 / 3)
     cells = [max(1, min(int(np.ceil(e / cell)), 2 * n)) for e, n in zip(grid.extent_um, grid.shape, strict=True)]
     last = np.asarray(grid.shape) - 1.0
     base = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float64) for n in cells), indexing="ij"), -1).reshape(-1, 3)
     index = (base + np.random.default_rng(seed).random(base.shape)) * (last / np.asarray(cells))
-    if scale.inside is not None:
-        index = index[_values(scale.inside, index) > 0.99]
+    if true.inside is not None:
+        index = index[_values(true.inside, true.grid.to_index(grid.to_world(index))) > 0.99]
     return Samples(grid.to_world(index), np.rint(_values(scale.bins, index)).astype(np.uint8))
 
 

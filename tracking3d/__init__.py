@@ -7,8 +7,8 @@
 array([1, 1, 1])
 """
 
-# ``link``, ``segment`` and ``detect`` are functions here and modules in ``tracking3d.link.…`` imports: the modules are
-# loaded by these lines, and the functions then take their names, for good.
+# ``segment``, ``detect`` and ``link`` are functions here and modules in ``from tracking3d.link.… import``: these lines
+# load the modules, and the functions then take their names, for good.
 from tracking3d.detect import detect
 from tracking3d.detections import Detections
 from tracking3d.link import link

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from tracking3d.link.assignment import AssignmentConfig
+from tracking3d.segment.config import SegmenterConfig
 
 LinkerConfig: TypeAlias = AssignmentConfig
 """Any linker's configuration; a discriminated union once there are two."""
+
+__all__ = ["LinkerConfig", "SegmenterConfig"]

@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python -m experiments.bench.linking --out results/bench/linking.csv
 
-A case is a lineage (or ``synthetic``) and, after a colon, which frames are kept (``Pm05:5`` every fifth). Cases and scores come from the
-folder ``bench`` beside the data (FUSETRACK_DATA). Ours runs with its defaults; trackpy with the best, by edge F1, of a
-few settings chosen by hand, which favours it.
+A case is a lineage (or ``synthetic``) and, after a colon, which frames are kept (``Pm05:5``: every fifth). Cases and
+scores come from the folder ``bench`` beside the data (FUSETRACK_DATA). Ours runs with its defaults; trackpy with the
+best, by edge F1, of a few settings chosen by hand, which favours it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.config import Cells, Experiment
+from experiments.config import Cells, Experiment, settings
 from experiments.run_folder import RunFolder
 from experiments.stage import Stage
 from experiments.stages import segment
@@ -19,7 +19,7 @@ def detect_stage(experiment: Experiment, folder: RunFolder) -> Stage:
     cells = experiment.cells
     return Stage(
         NAME,
-        experiment.model_dump_json(include={"cells", "sources", "segment_on"}),
+        settings(experiment, "cells", "sources", "segment_on"),
         (DETECTIONS,),
         lambda: write_detections(_detections(experiment, folder), folder.path / DETECTIONS),
         inputs={"cells": cells.file} if cells else {},

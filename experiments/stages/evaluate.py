@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.config import Experiment
+from experiments.config import Experiment, settings
 from experiments.run_folder import RunFolder, write_json
 from experiments.sources import open_image, open_volume
 from experiments.stage import Stage
@@ -28,7 +28,7 @@ def evaluate_stage(experiment: Experiment, folder: RunFolder, after: tuple[str, 
     truth = experiment.truth_labels
     return Stage(
         NAME,
-        experiment.model_dump_json(include={"sources", "cells", "truth_labels", "truth_follows_cells", "reference"}),
+        settings(experiment, "sources", "cells", "truth_labels", "truth_follows_cells", "reference"),
         (folder.scores.name,),
         lambda: write_json(folder.scores, _scores(experiment, folder)),
         inputs={"truth_labels": truth.file} if truth else {},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.config import Experiment
+from experiments.config import Experiment, settings
 from experiments.run_folder import RunFolder, write_json
 from experiments.sources import open_image
 from experiments.stage import Stage
@@ -20,7 +20,7 @@ def fuse_stage(experiment: Experiment, folder: RunFolder) -> Stage:
     """Fuses all sources of the experiment; where none was registered they must share a grid already."""
     return Stage(
         NAME,
-        experiment.model_dump_json(include={"sources", "reference", "fuse"}),
+        settings(experiment, "sources", "reference", "fuse"),
         (FUSED, FACTS),
         lambda: _fuse(experiment, folder),
         inputs={name: source.file for name, source in experiment.sources.items()},

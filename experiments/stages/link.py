@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.config import Experiment
+from experiments.config import Experiment, settings
 from experiments.run_folder import RunFolder
 from experiments.stage import Stage
 from experiments.stages import detect, segment
@@ -18,7 +18,7 @@ def link_stage(experiment: Experiment, folder: RunFolder) -> Stage:
     movie = experiment.segment is not None
     return Stage(
         NAME,
-        experiment.model_dump_json(include={"link"}),
+        settings(experiment, "link"),
         (TRACKS, GEFF, *((CTC,) if movie else ())),
         lambda: _link(experiment, folder),
         after=(detect.NAME, *((segment.NAME,) if movie else ())),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.config import Experiment
+from experiments.config import Experiment, settings
 from experiments.run_folder import RunFolder, read_json, write_json
 from experiments.sources import open_volume
 from experiments.stage import Stage
@@ -20,11 +20,10 @@ REGISTERED = "registered.ome.zarr"
 
 def register_stage(experiment: Experiment, folder: RunFolder) -> Stage:
     """Registers each moving source to the reference; its verdict stops the run at a FAILED one."""
-    settings = experiment.model_dump_json(include={"sources", "reference", "register_"})
     written = [p for name in experiment.moving for p in (folder.transform(name), folder.registration(name))]
     return Stage(
         NAME,
-        settings,
+        settings(experiment, "sources", "reference", "register_"),
         (REGISTERED, *(str(path.relative_to(folder.path)) for path in written)),
         lambda: _register_all(experiment, folder),
         inputs={name: source.file for name, source in experiment.sources.items()},
@@ -45,11 +44,10 @@ def aligned(experiment: Experiment, folder: RunFolder) -> dict[str, Volume]:
 
 
 def _register_all(experiment: Experiment, folder: RunFolder) -> None:
-    assert_config = experiment.register_
     fixed = open_volume(experiment.fixed, experiment.sources[experiment.fixed]).image
     for name in experiment.moving:
         moving = open_volume(name, experiment.sources[name]).image
-        result = register(fixed, moving, assert_config or "rigid")
+        result = register(fixed, moving, experiment.register_ or "rigid")
         write_transform(result.transform, folder.transform(name))
         write_json(folder.registration(name), _facts(result))
     write(_stacked(aligned(experiment, folder)), folder.path / REGISTERED)

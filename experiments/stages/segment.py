@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.config import Experiment
+from experiments.config import Experiment, settings
 from experiments.run_folder import RunFolder
 from experiments.sources import open_image
 from experiments.stage import Stage
@@ -21,7 +21,7 @@ def segment_stage(experiment: Experiment, folder: RunFolder) -> Stage:
     sources = experiment.sources if on_fused else {experiment.segmented: experiment.sources[experiment.segmented]}
     return Stage(
         NAME,
-        experiment.model_dump_json(include={"segment", "segment_on", "sources", "reference"}),
+        settings(experiment, "segment", "segment_on", "sources", "reference"),
         (LABELS,),
         lambda: _segment(experiment, folder),
         inputs={name: source.file for name, source in sources.items()},

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 import volumes
 from phantom.displaced import displaced
+from phantom.nuclei import nuclei_movie
 
 
 def fusetrack(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -105,7 +107,20 @@ def test_link_keeps_every_row_and_column(tmp_path: Path) -> None:
     assert linked.track_id[0] == linked.track_id[1] != linked.track_id[2] == linked.track_id[3]
 
 
+def test_segment_takes_a_stack_without_metadata(tmp_path: Path) -> None:
+    movie = nuclei_movie((10, 32, 32), (1.0, 1.0, 1.0), frames=2, cells=3, seed=1, divide=0)
+    pages = np.stack([frame.channel() for frame in movie.image])
+    tifffile.imwrite(tmp_path / "raw.tif", pages, photometric="minisblack", metadata=None)
+    described = ["--axes", "TZYX", "--sizes", 2, 10, 32, 32, "--spacing-um", 1, 1, 1, "--dt", 60]
+    done = fusetrack("segment", tmp_path / "raw.tif", "--movie", *described, "--out", tmp_path / "l.ome.zarr", "--json")
+    assert done.returncode == 0, done.stderr
+    assert set(pd.read_csv(tmp_path / "l.ome.zarr.csv").t) == {0, 1}
+
+
 FAULTS = {
+    "modalities for other sources": (["fuse", "a", "b", "--modality", "CT", "--out", "x.nrrd"], "one value for each"),
+    "a movie into NIfTI": (["segment", "a.tif", "--movie", "--out", "x.nii.gz"], "holds no movie"),
+    "a layout that cannot be": (["segment", "a.tif", "--axes", "TZYX", "--out", "x.nrrd"], "--spacing-um"),
     "a missing volume": (["fuse", "none.nrrd", "none.nrrd", "--out", "x.nrrd"], "none.nrrd"),
     "a missing config": (["run", "none.yaml"], "no such config"),
     "a bad --set": (["run", "none.yaml", "--set", "nonsense"], "KEY=VALUE"),

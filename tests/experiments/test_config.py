@@ -115,8 +115,11 @@ CONTRADICTIONS = {
     "register alone": "sources: {a: {file: a.nrrd, modality: CT}}\nregister: {kind: rigid}",
     "fuse alone": "sources: {a: {file: a.nrrd, modality: CT}}\nfuse: {kind: lpf}",
     "segment nothing": "cells: {file: a.csv}\nsegment: {kind: watershed}",
-    "segment what is not fused": "sources: {a: {file: a.nrrd, modality: CT}}\nsegment: {kind: watershed}\nsegment_on: fused",
-    "register movies": "sources: {a: {file: a, modality: CT, movie: true}, b: {file: b, modality: CT}}\nregister: {kind: rigid}",
+    "segment what is not fused": "sources: {a: {file: a, modality: CT}}\nsegment: {kind: watershed}\nsegment_on: fused",
+    "register movies": "sources: {a: {file: a, modality: CT, movie: true}, b: {file: b, modality: CT}}\n"
+    "register: {kind: rigid}",
+    "displace the reference": "sources: {a: {file: a, modality: CT, displaced: {rotation_deg: [1.0, 0.0, 0.0], "
+    "shift_um: [0.0, 0.0, 0.0]}}}",
     "truth for nothing": "sources: {a: {file: a, modality: CT}}\ntruth_labels: {file: b, modality: labels}",
 }
 

@@ -18,7 +18,7 @@ import volumes
 from experiments.config import load
 from experiments.pipeline import run
 from experiments.run_folder import RunFolder, read_json
-from volumes.errors import OutputError, StageError
+from volumes.errors import FusetrackError, OutputError, StageError
 
 REPEATABLE = ("*.csv", "*.tfm", "experiment.yaml")
 
@@ -66,6 +66,23 @@ def test_a_changed_setting_runs_only_what_depends_on_it(pair: Path, tmp_path: Pa
     run(load(pair), tmp_path / "out")
     again = run(load(pair, {"fuse.base": "max"}), tmp_path / "out")
     assert set(again.worked) == {f"pair/{s}" for s in ("fuse", "segment", "detect", "evaluate", "report")}
+
+
+def test_a_mended_note_or_a_moved_folder_runs_no_stage_but_the_report(pair: Path, tmp_path: Path) -> None:
+    run(load(pair), tmp_path / "out")
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "cells.nrrd").rename(tmp_path / "moved" / "cells.nrrd")
+    text = pair.read_text().replace("cells.nrrd", "moved/cells.nrrd").replace("CT}", "CT, note: new}")
+    pair.write_text(text)
+    assert run(load(pair), tmp_path / "out").worked == ("pair/report",)
+
+
+def test_a_run_that_was_cut_short_never_reads_as_complete(pair: Path, tmp_path: Path) -> None:
+    run(load(pair), tmp_path / "out")
+    (tmp_path / "cells.nrrd").write_bytes(b"NRRD0004\nnonsense")
+    with pytest.raises(FusetrackError):
+        run(load(pair), tmp_path / "out")
+    assert read_json(tmp_path / "out" / "manifest.json")["status"] == "unfinished"
 
 
 def test_a_movie_is_segmented_linked_and_scored(movie: Path, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_broken_column_is_refused_by_its_name(column, changes):
 
 
 def test_the_error_names_the_row():
-    with pytest.raises(TableError, match="row 1 is not a whole number.*0.5"):
+    with pytest.raises(TableError, match=r"row 1 is not a whole number.*0\.5"):
         table(t=[0, 0.5, 1])
 
 

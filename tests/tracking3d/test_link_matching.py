@@ -9,8 +9,15 @@ from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, linear_sum_assignment, milp
 from scipy.sparse import coo_array
 
+from tracking3d.link.assignment import first_links
+from tracking3d.link.candidates import Gate, candidates
+from tracking3d.link.divisions import Habits, triplets
+from tracking3d.link.likelihood import Rates, kept_out, link_gain, volumes
 from tracking3d.link.matching import closed, match, open_all, opened, sides
+from tracking3d.link.motion import learnt
 from tracking3d.link.packing import pack
+from tracking3d.link.scene import scene
+from tracking3d.tracks import Tracks
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -131,6 +138,21 @@ def test_packing_of_crowded_divisions_loses_a_percent_at_most():
     problems = [_packing(seed, few=0.1) for seed in range(60)]
     reached = sum(pack(*problem)[1] for problem in problems)
     assert reached >= 0.99 * sum(_integer_optimum(*problem) for problem in problems)
+
+
+def test_packing_of_a_real_scene_reaches_the_integer_optimum_to_a_thousandth(embryo: Tracks):
+    cells = scene(embryo.detections)
+    rates = Rates()
+    motion = learnt(cells, first_links(cells, Gate()), 3)
+    found, volume = candidates(cells, motion, Gate()), volumes(cells, np.full(len(cells), -1))
+    gain = link_gain(cells, found, motion, volume, rates)
+    splits = triplets(cells, found, motion, volume, rates, Habits())
+    own = np.arange(len(cells))
+    links = np.concatenate([found.pairs[gain > 0], np.column_stack([own, own])])
+    worth = np.concatenate([gain[gain > 0], kept_out(cells, rates)])
+    problem = len(cells), links, worth, splits.cells, splits.gain
+    assert len(splits.gain) > 1000
+    assert pack(*problem)[1] >= 0.999 * _integer_optimum(*problem)
 
 
 def test_packing_without_divisions_is_the_matching():

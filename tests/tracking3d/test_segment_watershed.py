@@ -67,6 +67,13 @@ def test_touching_balls_come_apart_along_every_axis(axis):
     assert score(truth, found_in(image)).matched == 2
 
 
+def test_a_box_is_no_ellipsoid_and_keeps_its_size_all_the_same():
+    voxels = np.full((10, 24, 24), 10, np.uint8)
+    voxels[3:7, 6:18, 6:18] = 150
+    found = found_in(from_array(voxels, SPACING, modality="fluorescence"))
+    assert sizes(found).tolist() == [pytest.approx(4 * 12 * 12, rel=0.1)]
+
+
 @pytest.mark.parametrize("radii", [(4, 4, 12), (4, 12, 4), (9, 4, 4), (3, 9, 12)])
 def test_one_elongated_nucleus_stays_whole(radii):
     image, truth = drawn([((12, 17, 20), radii, 100)])
@@ -125,7 +132,7 @@ def test_haze_between_crowded_cells_is_thresholded_again():
 
 
 def test_a_cavity_is_filled():
-    image, truth = drawn([((12, 17, 20), (8, 8, 8), 100)])
+    image, _ = drawn([((12, 17, 20), (8, 8, 8), 100)])
     pierced = image.array.copy()
     pierced[0, 8, 32:36, 38:42] = 20
     found = found_in(image.with_data(pierced)).channel()

@@ -2,7 +2,7 @@
 
 A region is cut at its necks. Where the pieces do not look like cells - they branch, or hold several - the light between
 the cells lay above the threshold: the region is thresholded again, by Otsu over its own voxels, and what that leaves is
-kept where it looks more like cells than before. Pieces that still do not are tried again by themselves.
+kept where more pieces come of it, which look more like cells. Pieces that still do not are tried again by themselves.
 """
 
 from __future__ import annotations
@@ -160,9 +160,11 @@ def _cut(image: _Image, box: Box, region: Mask) -> Labels:
 
 
 def _is_better(new: Labels, old: Labels, scale: Scale) -> bool:
-    after = _mean_roundness(*roundness(new, scale.spacing_um), scale)
-    before = _mean_roundness(*roundness(old, scale.spacing_um), scale)
-    return after > before + ROUNDER and bool(np.count_nonzero(new) > KEPT * np.count_nonzero(old))
+    """Whether more cells come apart, and look more like cells; a single one would only shrink to its core."""
+    after, before = (roundness(labels, scale.spacing_um) for labels in (new, old))
+    more = np.count_nonzero(after[1] >= scale.smallest) > np.count_nonzero(before[1] >= scale.smallest)
+    rounder = _mean_roundness(*after, scale) > _mean_roundness(*before, scale) + ROUNDER
+    return bool(more and rounder and np.count_nonzero(new) > KEPT * np.count_nonzero(old))
 
 
 def _mean_roundness(round_: NDArray[np.float64], voxels: NDArray[np.int64], scale: Scale) -> float:
