@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,6 +24,8 @@ RIVAL = 0.87
 """A candidate whose gain over NMI = 1 reaches this share of the winner's is nearly as good."""
 RIVALS = 3
 """Of the winner and those nearly as good, how many are taken on to the next finer resolution."""
+FEWEST_INSIDE = 0.25
+"""Share of the samples that must lie inside the moving field, unless ``least_overlap`` asks for less."""
 FIRST_TOLERANCE, COARSE_TOLERANCE, FINE_TOLERANCE = 1e-4, 1e-6, 1e-7
 """NMI that a step must gain: for the first look at a start, at the coarsest resolution, and at finer ones."""
 FIRST_ITERATIONS, ITERATIONS = 12, 60
@@ -75,6 +77,8 @@ class Found:
     overlap : share of the smaller specimen inside the other's field.
     spread_um : how far the nearly as good starts end from the result, the furthest of them.
     evaluations : of the similarity and its derivative.
+    dispute_um : how far from the result the search that did not prevail ended, of two that differ by a mask; 0 where
+        they agree, or both measures clearly prefer the result.
     """
 
     matrix: Matrix4
@@ -82,6 +86,24 @@ class Found:
     after: float
     chance: float
     overlap: float
+    spread_um: float
+    evaluations: int
+    dispute_um: float = 0.0
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """Where the climbs ended at the finest resolution.
+
+    Parameters
+    ----------
+    field : the similarity there.
+    best : the candidates, best first.
+    spread_um, evaluations : as in :class:`Found`.
+    """
+
+    field: Similarity
+    best: list[Candidate]
     spread_um: float
     evaluations: int
 
@@ -95,6 +117,20 @@ class Pair:
     settings: LinearSettings
 
     def align(self, start: Affine | None) -> Found:
+        """Climb, and go back to a start that is better than what the climbs came to.
+
+        Raises
+        ------
+        TransformError : the start lays the volumes apart.
+        """
+        ascent = self.ascend(start)
+        found = self.found(ascent, ascent.best[0], start)
+        if start is None or found.before <= found.after:
+            return found
+        again = self.settle(ascent.field, start.matrix)
+        return self.found(replace(ascent, evaluations=ascent.evaluations + again.evaluations), again, start)
+
+    def ascend(self, start: Affine | None) -> Ascent:
         """Search, or begin at ``start``; refine the starts coarsely, and what may still win at each finer resolution.
 
         Raises
@@ -115,7 +151,15 @@ class Pair:
             refined = sorted((self._climb(field, c.matrix, spacing, FINE_TOLERANCE) for c in rivals), key=_fall)
             spread = spread if len(rivals) == 1 else self._spread(refined)
             steps += refined
-        return self._found(field, refined[0], start, spread, sum(candidate.evaluations for candidate in steps))
+        return Ascent(field, refined, spread, sum(candidate.evaluations for candidate in steps))
+
+    def settle(self, finest: Similarity, matrix: Matrix4) -> Candidate:
+        """The nearest peak at the finest resolution."""
+        return self._climb(finest, matrix, self.ladder_um[-1], FINE_TOLERANCE)
+
+    def apart_um(self, a: Matrix4, b: Matrix4) -> float:
+        """The mean distance between where two transforms bring the fixed specimen."""
+        return disagreement(a, b, self.fixed.foreground_um)
 
     @property
     def ladder_um(self) -> list[float]:
@@ -131,9 +175,7 @@ class Pair:
         spacing, settings = self.ladder_um[0], self.settings
         few = Similarity(self._samples(spacing, settings.search_samples), coarse.moving, settings.bins)
         if start is None:
-            starts = promising(
-                few, self.fixed, self.moving, settings.rotations, settings.starts, settings.least_overlap
-            )
+            starts = promising(few, self.fixed, self.moving, settings.rotations, settings.starts, self.allowed)
         elif coarse.value(start.matrix)[1] <= 0:
             raise _lie_apart(start.matrix)
         else:
@@ -164,25 +206,40 @@ class Pair:
         iterations: int = ITERATIONS,
     ) -> Candidate:
         motion = RigidMotion(start, self.fixed.centre_um, self.fixed.radius_um, unit_um)
-        return refine(similarity, motion, self.settings.least_overlap, iterations, tolerance)
+        return refine(similarity, motion, self.allowed, iterations, tolerance)
 
     def _spread(self, refined: list[Candidate]) -> float:
         best, *others = self._rivals(refined)
         return max((disagreement(best.matrix, c.matrix, self.fixed.foreground_um) for c in others), default=0.0)
 
-    def _found(self, finest: Similarity, best: Candidate, start: Affine | None, spread_um: float, steps: int) -> Found:
-        first, share = finest.value(np.eye(4) if start is None else start.matrix)
+    def found(self, ascent: Ascent, best: Candidate, start: Affine | None) -> Found:
+        """The account of a candidate of the finest resolution."""
+        begun = np.eye(4) if start is None else start.matrix
+        first, inside = ascent.field.value(begun)
         return Found(
             matrix=best.matrix,
-            before=first if share >= self.settings.least_overlap else 1.0,
+            before=first if self.allowed(begun, inside) else 1.0,
             after=best.similarity,
-            chance=finest.chance(best.matrix, self.settings.seed),
-            overlap=max(
-                _share_inside(self.moving.grid, self.fixed.foreground_um, best.matrix),
-                _share_inside(self.fixed.grid, self.moving.foreground_um, np.linalg.inv(best.matrix)),
-            ),
-            spread_um=spread_um,
-            evaluations=steps,
+            chance=ascent.field.chance(best.matrix, self.settings.seed),
+            overlap=self.overlap(best.matrix),
+            spread_um=ascent.spread_um,
+            evaluations=ascent.evaluations,
+        )
+
+    def allowed(self, matrix: Matrix4, inside: float) -> bool:
+        """Whether enough of the samples lie inside the moving field, and of the smaller specimen where more is asked.
+
+        Samples lie in the background too, so that a share of them says little of the specimen; but with few of them
+        any two volumes seem alike.
+        """
+        least = self.settings.least_overlap
+        return inside >= min(least, FEWEST_INSIDE) and (least <= FEWEST_INSIDE or self.overlap(matrix) >= least)
+
+    def overlap(self, matrix: Matrix4) -> float:
+        """Share of the smaller specimen inside the other's field."""
+        return max(
+            _share_inside(self.moving.grid, self.fixed.foreground_um, matrix),
+            _share_inside(self.fixed.grid, self.moving.foreground_um, np.linalg.inv(matrix)),
         )
 
 

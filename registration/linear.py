@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from registration.similarity import Similarity
 from volumes.shapes import Matrix3, Matrix4
 
 Six = Float64[np.ndarray, " 6"]
+Allowed = Callable[[Matrix4, float], bool]
+"""Whether a 4×4 transform with this share of the samples inside the moving field may be."""
 EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -90,7 +93,7 @@ def rotation_slopes(vector: Float64[np.ndarray, " 3"]) -> Float64[np.ndarray, "3
 
 
 def refine(
-    similarity: Similarity, motion: RigidMotion, least_overlap: float, iterations: int, tolerance: float
+    similarity: Similarity, motion: RigidMotion, allowed: Allowed, iterations: int, tolerance: float
 ) -> Candidate:
     """The best transform that L-BFGS (Byrd et al. 1995) reaches from the start of ``motion``.
 
@@ -98,7 +101,7 @@ def refine(
     ----------
     similarity : what is climbed.
     motion : the start and the parameters about it.
-    least_overlap : a transform that overlaps less counts as no similarity at all.
+    allowed : whether a transform may be at all; one that may not counts as no similarity.
     iterations : at most.
     tolerance : NMI; a step that gains less ends the climb.
     """
@@ -107,8 +110,9 @@ def refine(
     def fall(parameters: Six) -> tuple[float, Six]:
         nonlocal tried
         tried += 1
-        nmi, overlap, by_matrix = similarity.slope(motion.matrix(parameters))
-        if overlap < least_overlap:
+        matrix = motion.matrix(parameters)
+        nmi, overlap, by_matrix = similarity.slope(matrix)
+        if not allowed(matrix, overlap):
             return 0.0, np.zeros(6)
         return -nmi, -motion.slope(parameters, by_matrix)
 
@@ -116,4 +120,4 @@ def refine(
     found, _, _ = fmin_l_bfgs_b(fall, zero, m=6, factr=tolerance / EPSILON, pgtol=1e-7, maxiter=iterations, maxls=10)
     best = motion.matrix(found if np.isfinite(found).all() else zero)
     value, overlap = similarity.value(best)
-    return Candidate(best, value if overlap >= least_overlap else 0.0, overlap, tried + 1)
+    return Candidate(best, value if allowed(best, overlap) else 0.0, overlap, tried + 1)

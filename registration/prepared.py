@@ -86,7 +86,9 @@ class Prepared:
         return fine_enough[-1]
 
 
-def prepare(volume: Volume, mask: Mask | None, bins: int, channel: int | str, what: str) -> Prepared:
+def prepare(
+    volume: Volume, mask: Mask | None, bins: int, channel: int | str, what: str, ranged: Mask | None = None
+) -> Prepared:
     """Check a volume and bring it into the form that registration works on.
 
     Parameters
@@ -96,6 +98,7 @@ def prepare(volume: Volume, mask: Mask | None, bins: int, channel: int | str, wh
     bins : of the histogram.
     channel : which channel is registered.
     what : its name in errors.
+    ranged : a mask beyond whose brightest nothing counts as brighter, so that what is foreign takes few bins.
 
     Raises
     ------
@@ -104,7 +107,9 @@ def prepare(volume: Volume, mask: Mask | None, bins: int, channel: int | str, wh
     inside = _inside(volume, mask, what)
     require_finite(volume, what)
     voxels = volume.channel(channel)
-    binned = _binned(voxels, inside, bins, what)
+    spans = [_range(voxels if seen is None else voxels[seen]) for seen in _seen(volume, inside, ranged, what)]
+    low, high = (min(ends) for ends in zip(*spans, strict=True))
+    binned = _binned(voxels, inside, (low, high), bins, what)
     levels = gaussian_pyramid(binned, volume.grid.spacing_um)
     masks = None if inside is None else gaussian_pyramid(inside.astype(np.float32), volume.grid.spacing_um)
     scales = tuple(
@@ -137,9 +142,15 @@ def _inside(volume: Volume, mask: Mask | None, what: str) -> Mask | None:
     return None if inside.all() else inside
 
 
-def _binned(voxels: Voxels, inside: Mask | None, bins: int, what: str) -> Float32[np.ndarray, "z y x"]:
-    """Bin coordinates between MARGIN and bins − 2 − MARGIN over a robust range of the intensities inside."""
-    low, high = _range(voxels if inside is None else voxels[inside])
+def _seen(volume: Volume, inside: Mask | None, ranged: Mask | None, what: str) -> list[Mask | None]:
+    return [inside] if ranged is None else [inside, _inside(volume, ranged, what)]
+
+
+def _binned(
+    voxels: Voxels, inside: Mask | None, span: tuple[float, float], bins: int, what: str
+) -> Float32[np.ndarray, "z y x"]:
+    """Bin coordinates between MARGIN and bins − 2 − MARGIN over a range of the intensities."""
+    low, high = span
     top = bins - 2.0 - MARGIN
     with np.errstate(over="ignore", divide="ignore"):
         scale = np.divide(top - MARGIN, np.float64(high) - low)

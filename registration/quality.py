@@ -41,6 +41,8 @@ class Quality:
     spread_um : how far the other starts that came out nearly as good lie from the result: the mean over the specimen,
         of the furthest of them; 0 when there is none. An uncertainty.
     evaluations : how often the similarity and its derivative were computed.
+    dispute_um : with a mask, how far from the result the search with or without it ended that did not prevail; 0 where
+        they agree, or where the result is clearly the more likely with the mask and without.
     """
 
     similarity_before: float
@@ -52,6 +54,7 @@ class Quality:
     jacobian_det: float
     spread_um: float
     evaluations: int
+    dispute_um: float = 0.0
 
     def as_dict(self) -> dict[str, float | int]:
         """The same as plain numbers, for JSON."""
@@ -109,5 +112,10 @@ def _doubts(quality: Quality, bounds: Bounds) -> list[str]:
         out.append(
             f"another start ends {quality.spread_um:.3g} µm away and is nearly as good: give a start or a mask, "
             "or try more rotations"
+        )
+    if quality.dispute_um > 0:
+        out.append(
+            f"with and without the mask the best poses lie {quality.dispute_um:.3g} µm apart: give a start, or a mask "
+            "that leaves more background around the specimen"
         )
     return out

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from registration.align import Found, LinearSettings, Pair
+from registration.masked import Masked
 from registration.prepared import Prepared, prepare
 from registration.quality import Bounds, Quality, judge
 from registration.result import Registered
@@ -72,17 +73,22 @@ class Rigid:
         f = prepare(fixed, fixed_mask, config.bins, config.fixed_channel, "fixed")
         m = prepare(moving, moving_mask, config.bins, config.moving_channel, "moving")
         _check_fields(f.grid, m.grid)
-        if m.volume_um3 < SWAP_BELOW * f.volume_um3:
-            pair = Pair(m, f, config)
-            found = pair.align(None if first is None else first.inverse())
-            transform = Affine(found.matrix).inverse()
-        else:
-            pair = Pair(f, m, config)
-            found = pair.align(first)
-            transform = Affine(found.matrix)
+        swap = m.volume_um3 < SWAP_BELOW * f.volume_um3
+        pair = _pair(f, m, config, swap=swap)
+        aligner: Pair | Masked = pair
+        if fixed_mask is not None or moving_mask is not None:
+            whole_f = prepare(fixed, None, config.bins, config.fixed_channel, "fixed", fixed_mask)
+            whole_m = prepare(moving, None, config.bins, config.moving_channel, "moving", moving_mask)
+            aligner = Masked(pair, _pair(whole_f, whole_m, config, swap=swap))
+        found = aligner.align(first.inverse() if swap and first else first)
+        transform = Affine(found.matrix).inverse() if swap else Affine(found.matrix)
         quality = _quality(transform, f, found)
         status, reasons = judge(transform, quality, Bounds(config.least_overlap, pair.ladder_um[0]))
         return Registered(transform, quality, status, reasons)
+
+
+def _pair(fixed: Prepared, moving: Prepared, config: RigidConfig, *, swap: bool) -> Pair:
+    return Pair(moving, fixed, config) if swap else Pair(fixed, moving, config)
 
 
 def _rigid_part(start: Transform) -> Affine:
@@ -121,4 +127,5 @@ def _quality(transform: Affine, fixed: Prepared, found: Found) -> Quality:
         jacobian_det=float(np.linalg.det(transform.matrix[:3, :3])),
         spread_um=found.spread_um,
         evaluations=found.evaluations,
+        dispute_um=found.dispute_um,
     )

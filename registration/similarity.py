@@ -24,8 +24,8 @@ class Samples:
 def draw(scale: Scale, count: int, seed: int, within: Scale | None = None) -> Samples:
     """About ``count`` samples of the inside of a volume: a regular grid, each point moved at random within its cell.
 
-    The mask is that of ``within``, the finest resolution; left out, the scale's own. A coarse mask is smoothed, and what
-    it holds wholly lies well inside the true one: the samples would miss the rim, and with it the outline.
+    The mask is that of ``within``, the finest resolution; left out, the scale's own. A coarse mask is smoothed, and
+    what it holds wholly lies well inside the true one: the samples would miss the rim, and with it the outline.
 
     The random part keeps the samples from falling into step with the voxels, which would pull the similarity towards
     whole-voxel shifts (Pluim, Maintz & Viergever 2000, "Interpolation artefacts in mutual information-based image

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import numpy as np
 from jaxtyping import Float64
 from scipy.spatial.transform import Rotation
 
-from registration.linear import Candidate
+from registration.linear import Allowed, Candidate
 from registration.prepared import Prepared
 from registration.rotations import spread_rotations
 from registration.similarity import Similarity
@@ -34,7 +35,7 @@ NUDGE_DEG, NUDGE = 8.0, 0.1
 
 
 def promising(
-    similarity: Similarity, fixed: Prepared, moving: Prepared, rotations: int, count: int, least_overlap: float
+    similarity: Similarity, fixed: Prepared, moving: Prepared, rotations: int, count: int, allowed: Allowed
 ) -> list[Matrix4]:
     """The starts that are worth refining: the way the volumes lie, then the best and clearly different of two searches.
 
@@ -47,14 +48,14 @@ def promising(
     fixed, moving : what is registered.
     rotations : how many; 0 leaves both searches to the small ones.
     count : how many starts to keep of each search.
-    least_overlap : share of the samples that must fall inside.
+    allowed : whether a transform may be at all.
     """
     turns = spread_rotations(rotations)
-    lying = _lying(fixed, moving, similarity, least_overlap)
-    turned = _ranked(similarity, _placed(turns, fixed, moving), least_overlap)
-    shifted = _ranked(similarity, _shifted(lying, turns, fixed), least_overlap)
+    lying = _lying(fixed, moving, similarity, allowed)
+    turned = _ranked(similarity, _placed(turns, fixed, moving), allowed)
+    shifted = _ranked(similarity, _shifted(lying, turns, fixed), allowed)
     first = Candidate(lying, 0.0, 1.0)
-    kept = distinct([first, *turned], fixed.foreground_um, APART_TURNED * fixed.radius_um, count + 1)
+    kept = distinct(chain([first], turned), fixed.foreground_um, APART_TURNED * fixed.radius_um, count + 1)
     kept += distinct(shifted, fixed.foreground_um, APART_LYING * fixed.radius_um, count)
     return [candidate.matrix for candidate in kept]
 
@@ -69,7 +70,7 @@ def nudged(start: Matrix4, fixed: Prepared) -> list[Matrix4]:
     return out
 
 
-def distinct(candidates: Sequence[Candidate], points_um: Points, apart_um: float, count: int) -> list[Candidate]:
+def distinct(candidates: Iterable[Candidate], points_um: Points, apart_um: float, count: int) -> list[Candidate]:
     """The first ``count`` candidates that bring the points to places further apart than ``apart_um``."""
     kept: list[Candidate] = []
     for candidate in candidates:
@@ -86,16 +87,17 @@ def disagreement(a: Matrix4, b: Matrix4, points_um: Points) -> float:
     return float(np.linalg.norm(difference, axis=1).mean())
 
 
-def _ranked(similarity: Similarity, matrices: Matrices, least_overlap: float) -> list[Candidate]:
+def _ranked(similarity: Similarity, matrices: Matrices, allowed: Allowed) -> Iterator[Candidate]:
+    """Those that may be, best first."""
     scores, overlaps = similarity.rank(matrices)
     order = np.argsort(-scores, kind="stable")
-    return [Candidate(matrices[i], scores[i], overlaps[i]) for i in order if overlaps[i] >= least_overlap]
+    return (Candidate(matrices[i], scores[i], overlaps[i]) for i in order if allowed(matrices[i], overlaps[i]))
 
 
-def _lying(fixed: Prepared, moving: Prepared, similarity: Similarity, least_overlap: float) -> Matrix4:
+def _lying(fixed: Prepared, moving: Prepared, similarity: Similarity, allowed: Allowed) -> Matrix4:
     """The identity; where the volumes lie apart in the world, the middles of the fields laid on each other."""
     out = np.eye(4)
-    if similarity.value(out)[1] < least_overlap:
+    if not allowed(out, similarity.value(out)[1]):
         out[:3, 3] = (moving.grid.centre_um - fixed.grid.centre_um)[0]
     return out
 

@@ -22,6 +22,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -38,10 +39,10 @@ log = logging.getLogger(__name__)
 CASES = ("Pm03", "Pm05", "Pm07", "Pm08", "Pm09", "Pm05:3", "Pm05:5", "Pm08:5", "drosophila", "drosophila:5", "T", "B")
 LINEAGES = {"drosophila": "drosophila_linajea_120828", "T": "immune_TCellsRaw", "B": "immune_BCellsRaw"}
 SCORES = {"F1": "edge_F1", "false match": "false_match", "LNK": "LNK", "Div F1": "div_F1", "Div F1 ±1": "div_F1_tol1"}
-RANGES = (0.5, 0.75, 1.0, 1.5)
+RANGES = (0.5, 0.75, 1.0, 1.5, 2.0)
 """trackpy's search ranges, in median distances to the nearest neighbour."""
-MEMORIES = (1, 2)
-"""trackpy's memories: frames in a row in which a cell may be missed."""
+VARIANTS = ((1, False), (2, False), (1, True))
+"""trackpy's memory (frames in a row in which a cell may be missed), and whether it predicts by the nearest velocity."""
 
 Case: TypeAlias = Mapping[str, NDArray[Any]]
 """Arrays of a case: T frames, C centres, V volumes, G true nodes, gt_t, gt_P, gt_par the truth."""
@@ -107,16 +108,22 @@ def _ours(case: Case) -> Links:
     return tracking3d.link(cells).edges
 
 
-def _trackpy(case: Case, search_range: float, memory: int) -> Links:
+def _trackpy(case: Case, search_range: float, memory: int, predict: bool) -> Links:
     import pandas as pd
     import trackpy
+    from trackpy.predict import NearestVelocityPredict
 
     trackpy.quiet()
     table = pd.DataFrame(case["C"], columns=["z", "y", "x"]).assign(frame=case["T"], row=np.arange(len(case["T"])))
-    linked = trackpy.link(
-        table, search_range, ["z", "y", "x"], memory=memory, adaptive_stop=search_range / 20, adaptive_step=0.9
-    )
-    linked = linked.sort_values(["particle", "frame"])
+    link = NearestVelocityPredict().link_df if predict else trackpy.link
+    linked = link(
+        table,
+        search_range,
+        pos_columns=["z", "y", "x"],
+        memory=memory,
+        adaptive_stop=search_range / 20,
+        adaptive_step=0.9,
+    ).sort_values(["particle", "frame"])
     row, particle = linked["row"].to_numpy(), linked["particle"].to_numpy()
     same = particle[1:] == particle[:-1]
     return np.column_stack([row[:-1][same], row[1:][same]])
@@ -124,18 +131,11 @@ def _trackpy(case: Case, search_range: float, memory: int) -> Links:
 
 def _best_trackpy(name: str, case: Case, scorer: ModuleType) -> Row:
     spacing = _nearest(case)
-    settings = [(factor, memory) for factor in RANGES for memory in MEMORIES]
-    tried = [
-        _run(
-            name,
-            "trackpy",
-            f"range {factor} × nearest neighbour, memory {memory}, adaptive",
-            partial(_trackpy, search_range=factor * spacing, memory=memory),
-            case,
-            scorer,
-        )
-        for factor, memory in settings
-    ]
+    tried = []
+    for factor, (memory, predict) in product(RANGES, VARIANTS):
+        setting = f"range {factor} × nearest neighbour, memory {memory}{', velocity' if predict else ''}"
+        linked = partial(_trackpy, search_range=factor * spacing, memory=memory, predict=predict)
+        tried.append(_run(name, "trackpy, adaptive", setting, linked, case, scorer))
     return max(tried, key=lambda row: row.scores["edge_F1"])
 
 

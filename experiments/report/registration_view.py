@@ -29,9 +29,10 @@ QUALITY = {
     "overlap": "overlap, share of the smaller specimen",
     "rotation_deg": "rotation (°)",
     "shift_um": "shift at the middle of the field (µm)",
-    "jacobian_det": "change of volume (determinant)",
+    "jacobian_det": "change of volume, factor",
     "spread_um": "distance of the next best result (µm)",
     "evaluations": "evaluations of the similarity",
+    "dispute_um": "distance from the result without the mask (µm)",
 }
 """Names for the reader; a figure that is not among them keeps its own."""
 Blend = Callable[[Unit, Unit], Colour]

@@ -97,5 +97,5 @@ def _counts(section: TrackingSection, branches: Branches) -> tuple[Row, ...]:
 def _key_figures(section: TrackingSection, branches: Branches, anchor: str, badge: Badge) -> tuple[KeyFigure, ...]:
     score = first_known(rows_of(section.table), SCORES)
     first = KeyFigure(score.value, score.unit, score.name, anchor, badge) if score else None
-    count = KeyFigure(number_text(len(branches.roots)), "", "lineages followed", anchor, badge)
+    count = KeyFigure(number_text(branches.divisions), "", "divisions found", anchor, badge)
     return (first, count) if first else (count,)

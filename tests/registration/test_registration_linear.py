@@ -52,7 +52,7 @@ def test_climb_finds_a_small_motion_and_never_falls(specimen, points):
     fixed = prepare(specimen.seen(), None, 32, 0, "fixed")
     moving = prepare(specimen.seen(transform=truth), None, 32, 0, "moving")
     metric = Similarity(draw(fixed.scales[0], 20_000, 0), moving.scales[0], 32)
-    found = refine(metric, RigidMotion(np.eye(4), fixed.centre_um, fixed.radius_um, 3.0), 0.25, 60, 1e-7)
+    found = refine(metric, RigidMotion(np.eye(4), fixed.centre_um, fixed.radius_um, 3.0), enough, 60, 1e-7)
     assert disagreement(found.matrix, truth.matrix, points) < 0.2
     assert found.similarity > metric.value(np.eye(4))[0]
     assert found.evaluations > 1
@@ -62,7 +62,7 @@ def test_climb_stays_where_there_is_no_overlap(specimen):
     fixed = prepare(specimen.seen(), None, 32, 0, "fixed")
     metric = Similarity(draw(fixed.scales[0], 1000, 0), fixed.scales[0], 32)
     far = Affine.rigid(translation_um=(500.0, 0.0, 0.0)).matrix
-    found = refine(metric, RigidMotion(far, np.zeros(3), 30.0, 3.0), 0.25, 60, 1e-7)
+    found = refine(metric, RigidMotion(far, np.zeros(3), 30.0, 3.0), enough, 60, 1e-7)
     np.testing.assert_array_equal(found.matrix, far)
     assert found.overlap == 0
 

@@ -21,7 +21,7 @@ def rows(data: Path, bench: Path, tmp_path_factory) -> dict[tuple[str, str], dic
 @pytest.mark.filterwarnings("ignore::Warning:trackpy")
 @pytest.mark.parametrize("case", ["Pm03", "Pm08:5"])
 def test_links_are_no_worse_than_trackpys_best(rows, case: str):
-    ours, theirs = rows[case, "fusetrack"], rows[case, "trackpy"]
+    ours, theirs = rows[case, "fusetrack"], rows[case, "trackpy, adaptive"]
     assert float(theirs["F1"]) > 0.88
     assert float(ours["F1"]) >= float(theirs["F1"]) + 0.01
     assert float(ours["LNK"]) >= float(theirs["LNK"]) + 0.02

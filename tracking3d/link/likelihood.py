@@ -14,6 +14,8 @@ from tracking3d.link.scene import Scene
 
 WIDEST = 0.6
 """Assumed spread of log volumes where too few are known."""
+ODD = 0.01
+"""Share of true links whose volumes say nothing, since an outline changed with focus or threshold."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +86,18 @@ def link_gain(scene: Scene, found: Candidates, motion: Motion, volume: Volumes, 
     """(m,) gain of each candidate link: log odds that the later cell is the earlier one, over two strangers'.
 
     log(1 − p_divide − p_vanish) + (gap − 1) log p_miss + log(1 − p_miss) + log t(offset; σ_gap) − log ρ
-    − log p_vanish − log p_appear, and log N(Δ log V; 0, σ_V) − log p(log V) where both volumes are known.
+    − log p_vanish − log p_appear, and log[(1 − ε) N(Δ log V; 0, σ_V) / p(log V) + ε] where both volumes are known: a
+    volume that jumps costs a link log ε at most, so that a frame out of focus does not cut every track.
     """
     earlier, later = found.pairs.T
     gain = log_students((found.offset**2).sum(axis=1), motion.scale[found.gap - 1])
     gain += log(1 - rates.divide - rates.vanish) + seen(found.gap, rates)
     gain -= scene.log_density[later] + appearing(scene, rates)[later] + vanishing(scene, rates)[earlier]
     change = volume.log_volume[later] - volume.log_volume[earlier]
-    odds = log_normal(change, 0.0, volume.step) - volume.log_stranger[later]
-    return gain + np.where(np.isfinite(change), odds, 0.0)
+    known = np.isfinite(change)
+    odds = log_normal(change[known], 0.0, volume.step) - volume.log_stranger[later[known]]
+    gain[known] += np.logaddexp(log(1 - ODD) + odds, log(ODD))
+    return gain
 
 
 def seen(gap: NDArray[np.int64], rates: Rates) -> NDArray[np.float64]:

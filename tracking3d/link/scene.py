@@ -17,7 +17,7 @@ NEIGHBOURS = 6
 SPACED_BY = 4
 """Neighbours whose mean distance is the local spacing of cells."""
 DENSITY = 0.74
-"""Cells per cubed spacing: of a Poisson process, whose four nearest lie Γ(k + ⅓)/Γ(k) (3/4πρ)^⅓ away, averaged."""
+"""Cells per cubed spacing: between scattered points (a Poisson process has 0.47) and a cubic lattice (1)."""
 FAR = 3.0
 """Spacing of cells without neighbours, in their nearest cells' distance from one frame to the next."""
 
