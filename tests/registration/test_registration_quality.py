@@ -41,6 +41,7 @@ def test_a_good_result_has_no_reasons():
         ({"jacobian_det": 0.0}, Status.FAILED, "mirrors"),
         ({"overlap": 0.4}, Status.DOUBTFUL, "look"),
         ({"spread_um": 5.0}, Status.DOUBTFUL, "nearly as good"),
+        ({"dispute_um": 3.0}, Status.DOUBTFUL, "without the mask"),
     ],
 )
 def test_each_fault_is_told_with_what_to_try(fault, status, said):
