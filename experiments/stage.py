@@ -76,11 +76,25 @@ def run_stages(part: str, stages: Sequence[Stage], folder: RunFolder, watch: Wat
         cached = _is_done(stage, key, folder)
         if not cached:
             watch(part, stage.name, "start")
+            _forget(stage, stages, folder)
             _work(stage, key, folder)
         watch(part, stage.name, "cached" if cached else "done")
         done[stage.name] = Done(stage.name, key, read_json(folder.timings).get(stage.name, 0.0), cached)
-        stage.verdict()
+        try:
+            stage.verdict()
+        except StageError:
+            _forget(stage, stages, folder)
+            raise
     return list(done.values())
+
+
+def _forget(changed: Stage, stages: Sequence[Stage], folder: RunFolder) -> None:
+    """Take the markers off all that rests on a stage, so that none passes for done should the run end before it is."""
+    stale = {changed.name}
+    for stage in stages:
+        if stale & {*stage.after}:
+            stale.add(stage.name)
+            folder.marker(stage.name).unlink(missing_ok=True)
 
 
 def _is_done(stage: Stage, key: str, folder: RunFolder) -> bool:

@@ -134,6 +134,19 @@ def test_a_verdict_stops_the_run_also_when_the_stage_is_reused(folder: RunFolder
     assert not (folder.path / "count.txt").exists()
 
 
+def test_what_rested_on_an_older_result_does_not_pass_for_done(folder: RunFolder, source: Path) -> None:
+    first, second = two_stages(folder, source)
+    worked([first, second], folder)
+
+    def refuse() -> None:
+        raise StageError("not to be used", field="first")
+
+    with pytest.raises(StageError):
+        run_stages("part", [replace(first, settings='{"b": 1}', verdict=refuse), second], folder, Log())
+    assert folder.marker("first").exists()
+    assert not folder.marker("second").exists()
+
+
 def test_a_spoilt_marker_means_work(folder: RunFolder, source: Path) -> None:
     stages = two_stages(folder, source)
     worked(stages, folder)
