@@ -59,7 +59,7 @@ def _write(config: Config, parts: Parts, folder: RunFolder, failure: StageError 
         config.summary or "What this run registered, fused, segmented and tracked, with the figures of its quality."
     )
     if failure:
-        summary = f"This run stopped: {failure} {summary}"
+        summary = f"This run stopped: {failure.problem}. What was done before that is shown below."
     report = Report(config.title or config.name, summary, sections, _run_facts(config, parts))
     write_report(report, folder.report)
     overview_picture(report, folder.path / OVERVIEW)
