@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -24,6 +24,7 @@ app = App(
     version_flags=["--version"],
 )
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON, for machines.")]
+Modality = Annotated[str | None, Parameter(help="What took it; left out: what an OME-Zarr says, else optical.")]
 Unit = Annotated[str | None, Parameter(help="Unit of length of the file, where it states none.")]
 
 
@@ -68,8 +69,8 @@ def register(
     moving: Path,
     *,
     out: Path,
-    fixed_modality: str = "optical",
-    moving_modality: str = "optical",
+    fixed_modality: Modality = None,
+    moving_modality: Modality = None,
     fixed_unit: Unit = None,
     moving_unit: Unit = None,
     json: Json = False,
@@ -90,8 +91,8 @@ def register(
     from experiments.run_folder import write_json
     from volumes.errors import StageError
 
-    still = volumes.read(fixed, modality=fixed_modality, unit=fixed_unit)
-    moved = volumes.read(moving, modality=moving_modality, unit=moving_unit)
+    still = volumes.read(fixed, modality=_modality(fixed, fixed_modality), unit=fixed_unit)
+    moved = volumes.read(moving, modality=_modality(moving, moving_modality), unit=moving_unit)
     result = registration.register(still, moved)
     volumes.write_transform(result.transform, out / "transform.tfm")
     volumes.write(volumes.resample(moved, like=still, transform=result.transform), out / "registered.ome.zarr")
@@ -111,7 +112,7 @@ def fuse(
         tuple[str, ...], Parameter(negative="", consume_multiple=True, help="One for each source.")
     ] = (),
     unit: Unit = None,
-    base: str = "mean",
+    base: Literal["mean", "max"] = "mean",
     json: Json = False,
 ) -> None:
     """Fuse volumes that lie on one grid into one; the suffix of OUT decides its format.
@@ -130,11 +131,11 @@ def fuse(
     from fusion.lpf import LPFConfig
     from volumes.errors import ConfigError
 
-    names = modality or ("optical",) * len(sources)
+    names: tuple[str | None, ...] = modality or tuple(_modality(path, None) for path in sources)
     if len(names) != len(sources):
         raise ConfigError(f"needs one value for each of the {len(sources)} sources", field="--modality", value=names)
     read = [volumes.read(path, modality=name, unit=unit) for path, name in zip(sources, names, strict=True)]
-    volumes.write(fusion.fuse(read, LPFConfig.model_validate({"base": base})), out)
+    volumes.write(fusion.fuse(read, LPFConfig(base=base)), out)
     _say({"fused": str(out), "sources": [str(path) for path in sources]}, json)
 
 
@@ -251,6 +252,11 @@ def _say(facts: dict[str, Any], as_json: bool) -> None:
     for key, value in facts.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else value
         print(f"{key.replace('_', ' '):>12}  {text if text != '' else 'none'}")
+
+
+def _modality(path: Path, stated: str | None) -> str | None:
+    """What was stated, or nothing for a format that may say so itself, or else the most general one."""
+    return stated if stated or path.suffix == ".zarr" else "optical"
 
 
 def _layout(axes: str, sizes: tuple[int, ...], spacing_um: tuple[float, ...], dt: float | None) -> Layout:
