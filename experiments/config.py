@@ -189,6 +189,10 @@ def _contradictions(experiment: Experiment) -> list[str]:
         found.append(f"the reference {e.fixed!r} cannot be displaced; displace another source")
     if e.register_ and any(source.is_movie for source in e.sources.values()):
         found.append("register takes single volumes; a movie's frames must share a grid already")
+    if e.fuse and len({source.is_movie for source in e.sources.values()}) > 1:
+        found.append("fuse takes volumes or movies, not both")
+    if any(source.is_movie and source.displaced for source in e.sources.values()):
+        found.append("displaced moves a single volume, not a movie")
     if e.fuse and len(e.sources) < 2:
         found.append("fuse needs at least two sources")
     if e.segment_on not in (None, "fused", *e.sources):

@@ -58,7 +58,12 @@ def open_image(name: str, source: Source) -> Volume | TimeLapse:
     if not source.is_movie:
         return open_volume(name, source).image
     return read_timelapse(
-        source.file, modality=source.modality, unit=source.unit, nonfinite=source.nonfinite, layout=source.layout
+        source.file,
+        modality=source.modality,
+        unit=source.unit,
+        nonfinite=source.nonfinite,
+        affine=source.affine,
+        layout=source.layout,
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from volumes.errors import ConfigError
+from volumes.errors import ConfigError, HeaderError
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,20 @@ def _is_one_edit_off(a: str, b: str) -> bool:
     same = next((i for i, (p, q) in enumerate(zip(short, long, strict=False)) if p != q), len(short))
     replaced = len(short) == len(long) and short[same + 1 :] == long[same + 1 :]
     return replaced or (len(long) == len(short) + 1 and short[same:] == long[same + 1 :])
+
+
+def stated(modality: str | None, file: Path) -> str:
+    """The modality that the caller states, for a file that names none.
+
+    Raises
+    ------
+    HeaderError : the caller states none either.
+    """
+    if modality is None:
+        raise HeaderError(
+            "the file names no modality", file=file, field="modality", remedy="State it: read(…, modality='CT')"
+        )
+    return modality
 
 
 def _names() -> str:

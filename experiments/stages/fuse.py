@@ -52,7 +52,7 @@ def _facts(experiment: Experiment, sources: list[Volume], fused: Volume) -> dict
 
     config = experiment.fuse or LPFConfig()
     kept = {
-        config.kind: edges_kept(fused, sources),
+        config.kind: edges_kept(fused, sources, config.match),
         "mean": edges_kept("mean", sources, config.match),
         "max": edges_kept("max", sources, config.match),
     }

@@ -120,6 +120,10 @@ CONTRADICTIONS = {
     "register: {kind: rigid}",
     "displace the reference": "sources: {a: {file: a, modality: CT, displaced: {rotation_deg: [1.0, 0.0, 0.0], "
     "shift_um: [0.0, 0.0, 0.0]}}}",
+    "fuse a volume with a movie": "sources: {a: {file: a, modality: CT, movie: true}, b: {file: b, modality: CT}}\n"
+    "fuse: {kind: lpf}",
+    "displace a movie": "sources: {a: {file: a, modality: CT}, b: {file: b, modality: CT, movie: true, "
+    "displaced: {rotation_deg: [1.0, 0.0, 0.0], shift_um: [0.0, 0.0, 0.0]}}}",
     "truth for nothing": "sources: {a: {file: a, modality: CT}}\ntruth_labels: {file: b, modality: labels}",
 }
 

@@ -18,6 +18,7 @@ import volumes
 from experiments.config import load
 from experiments.pipeline import run
 from experiments.run_folder import RunFolder, read_json
+from fusion.metrics import edges_kept
 from volumes.errors import FusetrackError, OutputError, StageError
 
 REPEATABLE = ("*.csv", "*.tfm", "experiment.yaml")
@@ -164,3 +165,21 @@ def test_a_suite_has_a_folder_for_each_part_and_one_report(pair: Path, movie: Pa
     assert (tmp_path / "out" / "movie" / "tracks.csv").exists()
     assert result.report == tmp_path / "out" / "report.html"
     assert run(load(config), tmp_path / "out").worked == ()
+
+
+def test_the_edges_kept_are_judged_on_the_fuser_s_own_scale(tmp_path: Path) -> None:
+    """Unmatched, the dim source's edges are kept by its own measure; on a common scale most of them would be lost."""
+    rng = np.random.default_rng(4)
+    for name, gain in (("bright", 100.0), ("dim", 1.0)):
+        voxels = (gain * rng.random((8, 24, 24))).astype(np.float32)
+        volumes.write(volumes.from_array(voxels, (1, 1, 1), modality="CT"), tmp_path / f"{name}.nrrd")
+    config = tmp_path / "unmatched.yaml"
+    entries = "bright: {file: bright.nrrd, modality: CT}, dim: {file: dim.nrrd, modality: CT}"
+    config.write_text(f"name: unmatched\nsources: {{{entries}}}\nfuse: {{kind: lpf, match: none}}\n")
+    run(load(config), tmp_path / "out")
+    folder = RunFolder(tmp_path / "out")
+    sources = [volumes.read(tmp_path / f"{name}.nrrd", modality="CT") for name in ("bright", "dim")]
+    fused = volumes.read(folder.path / "fused.ome.zarr")
+    kept = read_json(folder.path / "fusion.json")["edges_kept"]["lpf"]
+    assert kept == edges_kept(fused, sources, "none")
+    assert kept != edges_kept(fused, sources)

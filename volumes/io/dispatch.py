@@ -8,7 +8,7 @@ from typing import Literal
 from volumes.errors import HeaderError, OutputError, VolumeFileError
 from volumes.io.content import Nonfinite
 from volumes.io.layout import Layout
-from volumes.io.units import stated_modality
+from volumes.modality import stated
 from volumes.timelapse import TimeLapse
 from volumes.volume import Volume
 
@@ -56,11 +56,11 @@ def read(
     if kind == "nifti":
         from volumes.io import nifti
 
-        return nifti.read(file, stated_modality(modality, file), unit, nonfinite, affine)
+        return nifti.read(file, stated(modality, file), unit, nonfinite, affine)
     if kind == "nrrd":
         from volumes.io import nrrd
 
-        return nrrd.read(file, stated_modality(modality, file), unit, nonfinite)
+        return nrrd.read(file, stated(modality, file), unit, nonfinite)
     movie = read_timelapse(file, modality=modality, unit=unit, nonfinite=nonfinite, layout=layout)
     if len(movie) > 1:
         raise HeaderError(
@@ -91,11 +91,11 @@ def read_timelapse(
     if kind == "nifti":
         from volumes.io import nifti
 
-        return nifti.read_timelapse(file, stated_modality(modality, file), unit, nonfinite, affine)
+        return nifti.read_timelapse(file, stated(modality, file), unit, nonfinite, affine)
     if kind == "tiff":
         from volumes.io import tiff
 
-        return tiff.read_timelapse(file, stated_modality(modality, file), unit, nonfinite, layout)
+        return tiff.read_timelapse(file, stated(modality, file), unit, nonfinite, layout)
     if kind == "ome-zarr":
         from volumes.io import ome_zarr
 

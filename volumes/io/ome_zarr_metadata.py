@@ -20,6 +20,7 @@ from volumes.grid import Grid
 from volumes.io import units
 from volumes.io.tiff_layout import named
 from volumes.io.world import in_file, triple
+from volumes.modality import stated
 from volumes.volume import Channel
 
 OURS = "fusetrack"
@@ -100,7 +101,7 @@ class Image:
                 named_there = ", ".join(sorted({c.modality for c in kept}))
                 _log.warning("%s: holds %s, not %s as was stated; the file's word holds", path, named_there, wanted)
             return kept
-        modality = units.stated_modality(modality, path)
+        modality = stated(modality, path)
         plain = named(modality, count)
         if len(self.omero) != count:
             return plain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from volumes.errors import HeaderError, UnitError
+from volumes.errors import UnitError
 
 _LENGTHS = {
     1e-4: "å angstrom ångström",
@@ -95,17 +95,3 @@ def _known(table: dict[str, float], unit: str, file: Path, field: str) -> float:
     if factor is None:
         raise UnitError("is not a known unit", file=file, field=field, value=unit, remedy=f"Known: {', '.join(table)}")
     return factor
-
-
-def stated_modality(modality: str | None, file: Path) -> str:
-    """The modality that the caller states, for a file that names none.
-
-    Raises
-    ------
-    HeaderError : the caller states none either.
-    """
-    if modality is None:
-        raise HeaderError(
-            "the file names no modality", file=file, field="modality", remedy="State it: read(…, modality='CT')"
-        )
-    return modality
