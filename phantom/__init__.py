@@ -1,21 +1,25 @@
-"""One tissue with its exact truth: moved volumes, degraded lineages, and movies of nuclei, for tests and benchmarks."""
+"""One specimen with its exact truth: a phantom before many instruments, moved volumes, lineages seen imperfectly."""
 
+from phantom.config import PhantomConfig
 from phantom.displaced import displaced
 from phantom.dropouts import Observed, observed
-from phantom.imaging import Microscope, blurred, read_noise, shot_noise
 from phantom.lineage import Lineage, read_lineage
-from phantom.nuclei import NucleiMovie, nuclei_movie
+from phantom.recording import write_phantom
+from phantom.samples import Sample, SamplesConfig, samples
+from phantom.truth import Recorded, Truth, read_truth
 
 __all__ = [
     "Lineage",
-    "Microscope",
-    "NucleiMovie",
     "Observed",
-    "blurred",
+    "PhantomConfig",
+    "Recorded",
+    "Sample",
+    "SamplesConfig",
+    "Truth",
     "displaced",
-    "nuclei_movie",
     "observed",
     "read_lineage",
-    "read_noise",
-    "shot_noise",
+    "read_truth",
+    "samples",
+    "write_phantom",
 ]

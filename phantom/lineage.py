@@ -95,7 +95,7 @@ def read_lineage(path: str | Path, *, leave_out_unplaced: bool = False) -> Linea
     has_radius = "radius" in table and not table["radius"].isna().all()
     radius = _numbers(table, "radius", path) if has_radius else None
     if leave_out_unplaced and radius is not None:
-        kept, up = _bridged(up, radius != 0)
+        kept, up = nearest_kept(up, radius != 0)
         t, zyx, radius = t[kept], zyx[kept], radius[kept]
     try:
         return Lineage(t, zyx, up, radius)
@@ -105,8 +105,11 @@ def read_lineage(path: str | Path, *, leave_out_unplaced: bool = False) -> Linea
         ) from error
 
 
-def _bridged(parent: NDArray[np.int64], keep: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows to keep, and their nearest kept ancestors by their new numbers."""
+def nearest_kept(parent: NDArray[np.int64], keep: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of a lineage to keep (n,), and their nearest kept ancestors by their new numbers.
+
+    A cell cannot have more than two children: where leaving out ancestors would give it more, the later rows begin anew.
+    """
     for _ in range(len(parent)):
         lost = (parent >= 0) & ~keep[parent]
         if not lost.any():
@@ -114,7 +117,10 @@ def _bridged(parent: NDArray[np.int64], keep: NDArray[np.bool_]) -> tuple[NDArra
         parent = np.where(lost, parent[parent], parent)
     kept = np.flatnonzero(keep)
     renumbered = np.cumsum(keep) - 1
-    return kept, np.where(parent[kept] >= 0, renumbered[parent[kept]], -1)
+    up = np.where(parent[kept] >= 0, renumbered[parent[kept]], -1)
+    for row in np.flatnonzero(np.bincount(up[up >= 0], minlength=1) > 2):
+        up[np.flatnonzero(up == row)[2:]] = -1
+    return kept, up
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -6,6 +6,7 @@
 (8.0, 4.0, 4.0)
 """
 
+from volumes.displacement import DisplacementField
 from volumes.errors import FusetrackError
 from volumes.grid import Grid
 from volumes.io import Layout, read, read_timelapse, read_transform, write, write_transform
@@ -18,6 +19,7 @@ __all__ = [
     "Affine",
     "Channel",
     "Composite",
+    "DisplacementField",
     "FusetrackError",
     "Grid",
     "Layout",

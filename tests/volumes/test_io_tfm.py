@@ -210,7 +210,7 @@ def test_what_a_tfm_cannot_hold(tmp_path):
     with pytest.raises(TransformError, match="linear"):
         write_transform(Bent(), tmp_path / "t.tfm")
     with pytest.raises(OutputError, match=r"\.tfm"):
-        write_transform(Affine.identity(), tmp_path / "t.h5")
+        write_transform(Affine.identity(), tmp_path / "t.txt")
     assert list(tmp_path.iterdir()) == []
 
 

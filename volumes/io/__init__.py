@@ -2,6 +2,6 @@
 
 from volumes.io.dispatch import read, read_timelapse, write
 from volumes.io.layout import Layout
-from volumes.io.tfm import read_transform, write_transform
+from volumes.io.transforms import read_transform, write_transform
 
 __all__ = ["Layout", "read", "read_timelapse", "read_transform", "write", "write_transform"]

@@ -1,0 +1,1 @@
+"""Anatomy: which tissue is where, and what every instrument sees in it."""

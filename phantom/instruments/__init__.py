@@ -1,0 +1,1 @@
+"""Instruments: each turns a scene into the picture that it would take."""
