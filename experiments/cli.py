@@ -49,6 +49,62 @@ def run(
 
 
 @app.command
+def phantom(
+    config: Path,
+    *,
+    out: Path,
+    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="", help="KEY=VALUE, e.g. difficulty=0.2.")] = (),
+    json: Json = False,
+) -> None:
+    """Draw a phantom: one specimen before several instruments, and the exact truth beside what they record.
+
+    Parameters
+    ----------
+    config
+        The phantom's YAML file.
+    out
+        A folder that is missing, empty, or holds a phantom, which is then replaced.
+    """
+    from experiments.phantom_file import load_phantom
+    from experiments.progress import drawing
+    from phantom.recording import write_phantom
+
+    chosen = load_phantom(config, dict(_pair(item) for item in set_))
+    with drawing(quiet=json) as watch:
+        truth = write_phantom(chosen, out, watch)
+    files = [str(recorded.file) for recorded in truth.instruments.values()]
+    _say({"folder": str(out), "instruments": [*truth.instruments], "files": files}, json)
+
+
+@app.command
+def evaluate(
+    run: Path,
+    *,
+    json: Json = False,
+) -> None:
+    """Score a run's results again, against the truth that its config carries; nothing else is run.
+
+    Parameters
+    ----------
+    run
+        The folder of a complete run.
+    """
+    from dataclasses import asdict
+
+    from experiments.progress import progress
+    from experiments.rescore import rescored
+    from experiments.scoring.table import as_text
+
+    with progress(quiet=json) as watch:
+        parts = rescored(run, watch)
+    if json:
+        _say({part: [asdict(row) for row in rows] for part, rows in parts.items()}, json)
+        return
+    for part, rows in parts.items():
+        print(f"{part}\n{as_text(rows)}" if rows else f"{part}\nno figure")
+
+
+@app.command
 def demo(
     *,
     out: Annotated[Path | None, Parameter(help="The run's folder; left out: results/demo.")] = None,

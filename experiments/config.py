@@ -5,82 +5,22 @@ A YAML file holds only what differs from the defaults here. Lengths are in µm, 
 
 from __future__ import annotations
 
-import json
-from difflib import get_close_matches
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from experiments import strict_yaml
+from experiments.contradictions import contradictions, of_phantom
+from experiments.entries import Cells, Closed, Name, Simulated, Source
+from experiments.loading import override, validated
+from experiments.phantom_file import load_phantom
 from fusion.config import FuserConfig
 from registration.config import RegistrarConfig
 from tracking3d.config import LinkerConfig
 from tracking3d.segment.config import SegmenterConfig
 from volumes.errors import ConfigError
-from volumes.io.layout import Layout
-
-Name = Annotated[str, Field(pattern=r"^[\w][\w. -]{0,63}$")]
-"""A name that can be a file's: letters, digits, space, dot, dash and underscore."""
-Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Triple = tuple[Finite, Finite, Finite]
-
-
-class Closed(BaseModel):
-    """Base of all parts of a config: immutable and without unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Displaced(Closed):
-    """A known rigid motion, applied to a real volume so that its registration can be scored against the truth."""
-
-    rotation_deg: Triple = Field(description="rotation vector over (z, y, x), degrees")
-    shift_um: Triple
-    noise: Share = 0.02
-    seed: int = 0
-
-
-class Source(Closed):
-    """One acquisition: a file and what it does not say itself."""
-
-    file: Path
-    modality: str
-    unit: str | None = Field(None, description="unit of length, where the file states none")
-    affine: Literal["sform", "qform", "pixdim"] | None = Field(None, description="which NIfTI affine to trust")
-    nonfinite: Literal["error", "mask"] = "error"
-    layout: Layout | None = Field(None, description="axes, sizes and spacing of a stack without metadata")
-    movie: bool = Field(False, description="the file holds several time points")
-    displaced: Displaced | None = None
-    simulated: bool = Field(False, description="the voxels themselves come from a simulation")
-    note: str = ""
-    attribution: str = ""
-
-    @property
-    def is_movie(self) -> bool:
-        """Whether the source is a TimeLapse."""
-        return self.movie or (self.layout is not None and "T" in self.layout.axes)
-
-
-class Observed(Closed):
-    """How a true lineage is turned into detections: drop-outs, false positives, jitter."""
-
-    drop: Share = 0.05
-    spurious: Share = 0.02
-    jitter_um: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
-    seed: int = 0
-
-
-class Cells(Closed):
-    """Detections from a table instead of a segmentation; with ``observed``, a true lineage to be degraded first."""
-
-    file: Path
-    unit: str = "um"
-    dt_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    observed: Observed | None = None
-    note: str = ""
-    attribution: str = ""
 
 
 class Experiment(Closed):
@@ -89,7 +29,8 @@ class Experiment(Closed):
     name: Name
     title: str = ""
     summary: str = ""
-    sources: dict[Name, Source] = {}
+    phantom: Simulated | None = Field(None, description="a phantom, drawn first, in the place of sources and truth")
+    sources: dict[Name, Source] = Field({})
     reference: str | None = Field(None, description="the source that stays; left out: the first")
     register_: RegistrarConfig | None = Field(None, alias="register", description="bring all sources onto one grid")
     allow_failed: bool = Field(False, description="go on with a registration whose status is FAILED")
@@ -105,14 +46,19 @@ class Experiment(Closed):
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
-        for problem in _contradictions(self):
+        for problem in (*of_phantom(self), *contradictions(self)):
             raise ValueError(problem)
         return self
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all sources; of a phantom that is not drawn yet, those that may become one."""
+        return tuple(self.sources) or (self.phantom.names if self.phantom else ())
+
+    @property
     def fixed(self) -> str:
         """The name of the reference source."""
-        return self.reference or next(iter(self.sources))
+        return self.reference or self.names[0]
 
     @property
     def moving(self) -> tuple[str, ...]:
@@ -137,7 +83,7 @@ class Suite(Closed):
 Config: TypeAlias = Experiment | Suite
 
 
-def load(path: Path, overrides: dict[str, str] | None = None) -> Config:
+def load(path: Path, overrides: Mapping[str, str] | None = None) -> Config:
     """The experiment or suite that a YAML file describes, its paths made absolute from the file's own folder.
 
     Parameters
@@ -149,15 +95,14 @@ def load(path: Path, overrides: dict[str, str] | None = None) -> Config:
     ------
     ConfigError : the file cannot be read safely, or a key is unknown, mistyped, of the wrong type or out of range.
     """
-    values = strict_yaml.load(path)
-    for dotted, text in (overrides or {}).items():
-        _override(values, dotted, strict_yaml.scalar(text))
-    kind = Suite if "parts" in values else Experiment
-    try:
-        config = kind.model_validate_json(json.dumps(values), strict=True)
-    except ValidationError as error:
-        raise _explained(path, error) from error
-    return _absolute(config, path.resolve().parent)
+    values, changes, folder = strict_yaml.load(path), dict(overrides or {}), path.resolve().parent
+    names = [f"parts.{name}." for name in values["parts"]] if isinstance(values.get("parts"), dict) else [""]
+    inside = {prefix: _taken(changes, f"{prefix}phantom.config.") for prefix in names}
+    override(values, changes)
+    for prefix, part in zip(names, values["parts"].values() if names != [""] else [values], strict=True):
+        _read_phantom(part, folder, inside[prefix])
+    kind: type[Experiment] | type[Suite] = Suite if "parts" in values else Experiment
+    return _absolute(validated(kind, values, path), folder)
 
 
 def settings(experiment: Experiment, *fields: str) -> str:
@@ -171,55 +116,38 @@ def settings(experiment: Experiment, *fields: str) -> str:
 
 
 def dump(config: Config) -> str:
-    """The resolved config as YAML: every default written out, keys in the schema's order."""
+    """The resolved config as YAML: every default written out, keys in the schema's order, a phantom's among them."""
     import yaml
 
     return yaml.safe_dump(config.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True)
 
 
-def _contradictions(experiment: Experiment) -> list[str]:
-    e, found = experiment, []
-    if not e.sources and e.cells is None:
-        found.append("needs at least one entry in sources, or cells")
-    if e.reference is not None and e.reference not in e.sources:
-        found.append(f"reference {e.reference!r} is not among the sources {sorted(e.sources)}")
-    if e.register_ and len(e.sources) < 2:
-        found.append("register needs at least two sources")
-    if e.sources and e.reference in (None, *e.sources) and e.sources[e.fixed].displaced:
-        found.append(f"the reference {e.fixed!r} cannot be displaced; displace another source")
-    if e.register_ and any(source.is_movie for source in e.sources.values()):
-        found.append("register takes single volumes; a movie's frames must share a grid already")
-    if e.fuse and len({source.is_movie for source in e.sources.values()}) > 1:
-        found.append("fuse takes volumes or movies, not both")
-    if any(source.is_movie and source.displaced for source in e.sources.values()):
-        found.append("displaced moves a single volume, not a movie")
-    if e.fuse and len(e.sources) < 2:
-        found.append("fuse needs at least two sources")
-    if e.segment_on not in (None, "fused", *e.sources):
-        found.append(f"segment_on {e.segment_on!r} is neither 'fused' nor among {sorted(e.sources)}")
-    if e.segment_on == "fused" and not e.fuse:
-        found.append("segment_on is 'fused', but there is no fuse stage")
-    if e.segment and not e.sources:
-        found.append("segment needs a source")
-    if e.cells and e.segment:
-        found.append("cells come either from a table (cells) or from segment, not from both")
-    if e.link and not (e.segment or e.cells):
-        found.append("link needs segment or cells")
-    if e.truth_follows_cells and not e.truth_labels:
-        found.append("truth_follows_cells needs truth_labels")
-    if e.truth_labels and not e.segment:
-        found.append("truth_labels needs segment")
-    return found
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a config file, for editors."""
+    from pydantic import TypeAdapter
+
+    schema = TypeAdapter(Config).json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "fusetrack experiment", **schema}
 
 
-def _override(values: dict[str, Any], dotted: str, value: object) -> None:
-    *path, last = dotted.split(".")
-    node = values
-    for key in path:
-        node = node.setdefault(key, {})
-        if not isinstance(node, dict):
-            raise ConfigError("has no keys below it", field=dotted, remedy="Check the --set key")
-    node[last] = value
+def _taken(changes: dict[str, str], prefix: str) -> dict[str, str]:
+    """The changes below a key, which leave ``changes``."""
+    inside = [key for key in changes if key.startswith(prefix)]
+    return {key.removeprefix(prefix): changes.pop(key) for key in inside}
+
+
+def _read_phantom(values: object, folder: Path, changes: Mapping[str, str]) -> None:
+    """Put what a phantom's own file says in the place of its path; what is of the wrong type is refused later."""
+    part = values.get("phantom") if isinstance(values, dict) else None
+    if not isinstance(part, dict) and changes:
+        raise ConfigError("there is no phantom to change", field=f"phantom.config.{next(iter(changes))}")
+    if not isinstance(part, dict):
+        return
+    if isinstance(part.get("config"), str):
+        file = folder / Path(part["config"]).expanduser()
+        part["config"] = load_phantom(file, changes).model_dump(mode="json", by_alias=True)
+    elif isinstance(part.get("config"), dict):
+        override(part["config"], changes)
 
 
 def _absolute(config: Config, folder: Path) -> Config:
@@ -237,34 +165,3 @@ def _absolute(config: Config, folder: Path) -> Config:
 
 def _placed(entry: Source | Cells, folder: Path) -> Source | Cells:
     return entry.model_copy(update={"file": folder / entry.file.expanduser()})
-
-
-def _explained(path: Path, error: ValidationError) -> ConfigError:
-    first, *others = error.errors(include_url=False)
-    where = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
-    remedy = f"{len(others)} more problems follow" if others else None
-    if first["type"] == "extra_forbidden":
-        near = get_close_matches(str(first["loc"][-1]), _known_keys(), n=1, cutoff=0.6)
-        remedy = f"Did you mean {near[0]!r}?" if near else "Remove it, or check docs/config.md"
-    value = None if isinstance(first["input"], dict) else first["input"]
-    return ConfigError(_plain(first["msg"]), file=path, field=where or "the whole", value=value, remedy=remedy)
-
-
-def _plain(message: str) -> str:
-    text = message.removeprefix("Value error, ")
-    return {"Extra inputs are not permitted": "no such key", "Field required": "is missing"}.get(text, text)
-
-
-def _known_keys() -> list[str]:
-    keys: set[str] = set()
-    for definition in json_schema()["$defs"].values():
-        keys |= set(definition.get("properties", {}))
-    return sorted(keys)
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a config file, for editors."""
-    from pydantic import TypeAdapter
-
-    schema = TypeAdapter(Config).json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "fusetrack experiment", **schema}

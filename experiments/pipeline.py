@@ -9,6 +9,7 @@ from typing import Literal
 
 from experiments import fingerprint
 from experiments.config import Config, Experiment, Suite, dump
+from experiments.drawn import drawn
 from experiments.provenance import input_files, versions
 from experiments.run_folder import RunFolder, write_json
 from experiments.stage import Done, Stage, Watcher, run_stages, unwatched
@@ -16,6 +17,7 @@ from experiments.stages.detect import detect_stage
 from experiments.stages.evaluate import evaluate_stage
 from experiments.stages.fuse import fuse_stage
 from experiments.stages.link import link_stage
+from experiments.stages.phantom import phantom_stage
 from experiments.stages.register import register_stage
 from experiments.stages.report import report_stage
 from experiments.stages.segment import segment_stage
@@ -69,16 +71,15 @@ def run(config: Config, out: Path, watch: Watcher = unwatched) -> RunResult:
     folder = RunFolder(out)
     with folder.locked():
         write_text(folder.config, dump(config))
-        parts = _parts(config, folder)
+        parts = parts_of(config, folder)
         _write_manifest(config, folder, parts, "unfinished")
         done: list[tuple[str, Done]] = []
         failure: StageError | None = None
-        for part in parts:
+        for place, part in enumerate(parts):
             try:
-                stages = plan(part.experiment, part.folder)
-                done += [
-                    (part.experiment.name, d) for d in run_stages(part.experiment.name, stages, part.folder, watch)
-                ]
+                done += _drawing(part, watch)
+                parts[place] = part = Part(drawn(part.experiment, part.folder), part.folder)
+                done += _run(part, plan(part.experiment, part.folder), watch)
             except StageError as error:
                 failure = failure or error
         reporting = report_stage(
@@ -104,7 +105,19 @@ def plan(experiment: Experiment, folder: RunFolder) -> list[Stage]:
     return [*stages, evaluate_stage(experiment, folder, tuple(stage.name for stage in stages))]
 
 
-def _parts(config: Config, folder: RunFolder) -> list[Part]:
+def _drawing(part: Part, watch: Watcher) -> list[tuple[str, Done]]:
+    """The stage that draws a phantom; it runs before the others are planned, since they read what it draws."""
+    simulated = part.experiment.phantom
+    return _run(part, [phantom_stage(simulated, part.folder)], watch) if simulated else []
+
+
+def _run(part: Part, stages: Sequence[Stage], watch: Watcher) -> list[tuple[str, Done]]:
+    name = part.experiment.name
+    return [(name, done) for done in run_stages(name, stages, part.folder, watch)]
+
+
+def parts_of(config: Config, folder: RunFolder) -> list[Part]:
+    """Each experiment and its folder: those of a suite have one of their name each."""
     if isinstance(config, Suite):
         return [Part(experiment, folder.part(name)) for name, experiment in config.parts.items()]
     return [Part(config, folder)]

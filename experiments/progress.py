@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from experiments.stage import State, Watcher, unwatched
@@ -32,3 +32,23 @@ def progress(quiet: bool = False) -> Iterator[Watcher]:
             bar.update(task, completed=1)
 
         yield watch
+
+
+@contextmanager
+def drawing(quiet: bool = False) -> Iterator[Callable[[str, int, int], None] | None]:
+    """Gives a watcher that shows which of a phantom's instruments is drawn; None when ``quiet``."""
+    if quiet:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("the specimen", total=None)
+
+        def watch(instrument: str, place: int, count: int) -> None:
+            bar.update(task, description=instrument, completed=place, total=count)
+
+        yield watch
+        bar.update(task, description="drawn", completed=bar.tasks[0].total)

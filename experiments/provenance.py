@@ -6,7 +6,8 @@ import importlib.metadata
 import platform
 from pathlib import Path
 
-from experiments.config import Cells, Experiment, Source
+from experiments.config import Experiment
+from experiments.entries import Cells, Source
 
 PACKAGES = ("fusetrack", "numpy", "scipy", "numba", "SimpleITK", "nibabel", "zarr", "scikit-image", "pandas")
 """Those whose version may change a number."""

@@ -47,6 +47,16 @@ class RunFolder:
         """Figures against a known truth, where there is one."""
         return self.path / "scores.json"
 
+    @property
+    def evaluation(self) -> Path:
+        """The same figures as one table."""
+        return self.path / "evaluation.csv"
+
+    @property
+    def phantom(self) -> Path:
+        """The drawn phantom: volumes as its instruments wrote them, and their truth."""
+        return self.path / "phantom"
+
     def transform(self, name: str) -> Path:
         """The transform from the reference to one source, as an ITK file."""
         return self.path / "transforms" / f"{name}.tfm"
@@ -58,6 +68,10 @@ class RunFolder:
     def marker(self, stage: str) -> Path:
         """What is written last when a stage is done."""
         return self.path / "stages" / f"{stage}.done"
+
+    def markers(self) -> list[Path]:
+        """Those of all stages that are done."""
+        return sorted(self.marker("*").parent.glob("*.done"))
 
     def part(self, name: str) -> RunFolder:
         """The folder of one part of a suite."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.config import Experiment, Source
+from experiments.config import Experiment
+from experiments.entries import Source
 from experiments.report.sections import Origin
 from volumes.errors import ConfigError
 from volumes.io import read, read_timelapse
@@ -51,6 +52,18 @@ def open_volume(name: str, source: Source) -> Opened:
     d = source.displaced
     moved, truth = displaced(volume, rotation_deg=d.rotation_deg, shift_um=d.shift_um, noise=d.noise, seed=d.seed)
     return Opened(moved, truth)
+
+
+def open_first(name: str, source: Source) -> Opened:
+    """A single volume as :func:`open_volume` gives it; of a movie its first frame, by which all of it is registered."""
+    if not source.is_movie:
+        return open_volume(name, source)
+    return Opened(as_movie(open_image(name, source))[0])
+
+
+def as_movie(image: Volume | TimeLapse) -> TimeLapse:
+    """A movie as it is; a single volume as a movie of one frame."""
+    return image if isinstance(image, TimeLapse) else TimeLapse.of([image])
 
 
 def open_image(name: str, source: Source) -> Volume | TimeLapse:

@@ -62,8 +62,18 @@ class Done:
     cached: bool
 
 
-def run_stages(part: str, stages: Sequence[Stage], folder: RunFolder, watch: Watcher) -> list[Done]:
+def run_stages(
+    part: str, stages: Sequence[Stage], folder: RunFolder, watch: Watcher, earlier: Mapping[str, str] | None = None
+) -> list[Done]:
     """Run the stages in order, skipping those whose marker carries their key and whose outputs are untouched.
+
+    Parameters
+    ----------
+    part : what the watcher is told.
+    stages : those to run.
+    folder : the run's, or of one part of it.
+    watch : told of every stage's start and end.
+    earlier : keys of stages that are done and not among ``stages``, by name.
 
     Raises
     ------
@@ -71,7 +81,7 @@ def run_stages(part: str, stages: Sequence[Stage], folder: RunFolder, watch: Wat
     """
     done: dict[str, Done] = {}
     for stage in stages:
-        before = [done[name].key for name in stage.after]
+        before = [done[name].key if name in done else (earlier or {})[name] for name in stage.after]
         key = fingerprint.stage_key(stage.name, stage.settings, stage.inputs, before, stage.code)
         cached = _is_done(stage, key, folder)
         if not cached:

@@ -1,4 +1,4 @@
-"""One instrument before one specimen: pictures, clean pictures and labels, drawn slab by slab when they are asked for."""
+"""One instrument before one specimen: pictures, clean pictures and labels, drawn slab by slab when asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a phantom is made of: the anatomy, the cells, the instruments, one difficulty and one seed; frozen and closed."""
+"""What a phantom is made of: anatomy, cells, instruments, one difficulty and one seed; frozen and closed."""
 
 from __future__ import annotations
 

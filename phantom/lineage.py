@@ -108,7 +108,7 @@ def read_lineage(path: str | Path, *, leave_out_unplaced: bool = False) -> Linea
 def nearest_kept(parent: NDArray[np.int64], keep: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of a lineage to keep (n,), and their nearest kept ancestors by their new numbers.
 
-    A cell cannot have more than two children: where leaving out ancestors would give it more, the later rows begin anew.
+    A cell cannot have more than two children: where leaving out ancestors gave it more, the later rows begin anew.
     """
     for _ in range(len(parent)):
         lost = (parent >= 0) & ~keep[parent]

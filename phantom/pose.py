@@ -42,7 +42,8 @@ class Pose:
 
     def world(self, points_um: Points, frame: int) -> Points:
         """World points (n, 3) of specimen points (n, 3) at a frame."""
-        return self.to_world(points_um) + self.drift_um[frame]
+        moved: Points = self.to_world(points_um) + self.drift_um[frame]
+        return moved
 
     def specimen(self, world_um: Points, frame: int) -> Points:
         """Specimen points (n, 3) of world points (n, 3) at a frame."""

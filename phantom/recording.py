@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-
 from phantom.acquisition import Acquisition
 from phantom.config import PhantomConfig
 from phantom.instruments.config import InstrumentKind
@@ -26,7 +25,7 @@ FIELD_STEP = 24
 
 
 def write_phantom(config: PhantomConfig, out: str | Path, watch: Watcher | None = None) -> Truth:
-    """Draw a phantom into a folder: ``NAME.ome.zarr`` (or ``.ome.tif``, ``.nii.gz``) for each instrument, and ``truth/``.
+    """Draw a phantom into a folder: ``NAME.ome.zarr`` (``.ome.tif``, ``.nii.gz``) for each instrument, and ``truth/``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""An endless source of training pairs: small random pieces of tissue, seen by one or more instruments, with their truth."""
+"""An endless source of training pairs: small random pieces of tissue before one or more instruments, with the truth."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from volumes.shapes import Triple, Voxels
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One slab of planes of an instrument's grid, with a halo beyond it on both sides, so that light can come from there.
+    """One slab of planes of an instrument's grid, with a halo on both sides, so that light can come from there.
 
     All arrays are (z, y, x) over slab and halo, along the *index* axes of the instrument; its optical axis is z, the
     objective (or the detector) lies before plane 0.

@@ -95,7 +95,7 @@ def share_inside(acquisition: Acquisition, frame: int, cells: Cells) -> NDArray[
     index = grid.to_index(acquisition.pose.world(cells.centre_um, frame))
     half = np.linalg.norm(acquisition.pose.stretch(cells.centre_um), axis=2) * reach
     last = np.asarray(grid.shape) - 0.5
-    out = ((index - half > -0.5) & (index + half < last)).all(1).astype(np.float64)
+    out: NDArray[np.float64] = ((index - half > -0.5) & (index + half < last)).all(1).astype(np.float64)
     partly = np.flatnonzero((out == 0) & ((index + half > -0.5) & (index - half < last)).all(1))
     for row in partly:
         points = cells.centre_um[row] + _ball() @ cells.frame_um[row].T

@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from volumes.atomic import write_text
-from volumes.shapes import AnyArray, Voxels
+from volumes.shapes import Mask, Voxels
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,8 @@ class Realism:
 
 def realism(raw: Voxels, labels: Voxels) -> Realism:
     """The statistics of a stack (z, y, x) and its labels, or mask, on the same grid."""
-    values, mask = raw.astype(np.float64), labels > 0
+    values = raw.astype(np.float64)
+    mask: Mask = labels > 0
     inside, outside = values[mask].mean(), values[~mask].mean()
     contrast = inside - outside
     gradient = np.hypot(*np.gradient(values, axis=(1, 2)))
@@ -95,7 +97,7 @@ def _slope(values: NDArray[np.float64]) -> float:
     power = (np.abs(np.fft.fft2(planes)) ** 2).mean(0)
     frequency = np.hypot(np.fft.fftfreq(values.shape[1])[:, None], np.fft.fftfreq(values.shape[2])[None])
     edges = np.geomspace(*BANDS, 9)
-    rings = [(frequency >= low) & (frequency < high) for low, high in zip(edges, edges[1:], strict=False)]
+    rings = [(frequency >= low) & (frequency < high) for low, high in pairwise(edges)]
     known = [(np.log(frequency[ring].mean()), np.log(power[ring].mean())) for ring in rings if ring.any()]
     x, y = np.array(known).T
     return float(np.polyfit(x, y, 1)[0])
@@ -124,16 +126,14 @@ def real_stacks(data: Path) -> Iterator[tuple[str, Voxels, Voxels]]:
 
 def drawn_stacks(config: Path) -> Iterator[tuple[str, Voxels, Voxels]]:
     """(name, image, labels) of each optical volume of a phantom, over difficulties and seeds."""
-    from experiments.config import load_phantom
+    from experiments.phantom_file import load_phantom
 
     for difficulty in DIFFICULTIES:
         for seed in SEEDS if difficulty == 0.5 else SEEDS[:1]:
             phantom = load_phantom(config, {"difficulty": str(difficulty), "seed": str(seed)}).build()
             for name, acquisition in phantom.acquisitions.items():
-                labels: AnyArray = acquisition.labels()[0].channel()
-                yield f"phantom {name}, difficulty {difficulty:g}, seed {seed}", acquisition.image()[0].channel(), labels
-
-
+                stack = f"phantom {name}, difficulty {difficulty:g}, seed {seed}"
+                yield stack, acquisition.image()[0].channel(), acquisition.labels()[0].channel()
 
 
 def table(rows: Sequence[tuple[str, Realism]]) -> str:

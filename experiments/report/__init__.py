@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments.report.sections import (
+    EvaluationSection,
     FusionSection,
     InputFact,
     Origin,
@@ -19,6 +20,7 @@ from experiments.report.sections import (
 )
 
 __all__ = [
+    "EvaluationSection",
     "FusionSection",
     "InputFact",
     "Origin",

@@ -10,10 +10,12 @@ from typing import assert_never
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from experiments.report.evaluation_view import evaluation_view
 from experiments.report.fusion_view import fusion_view
 from experiments.report.quantities import Row, seconds_text
 from experiments.report.registration_view import registration_view
 from experiments.report.sections import (
+    EvaluationSection,
     FusionSection,
     Origin,
     RegistrationSection,
@@ -77,6 +79,8 @@ def _view(section: Section, anchor: str) -> SectionView:
             return segmentation_view(section, anchor)
         case TrackingSection():
             return tracking_view(section, anchor)
+        case EvaluationSection():
+            return evaluation_view(section, anchor)
         case _:
             assert_never(section)
 

@@ -177,6 +177,23 @@ class TrackingSection:
 
 
 @dataclass(frozen=True)
+class EvaluationSection:
+    """All figures of a run against its truth.
+
+    Parameters
+    ----------
+    name : heading.
+    tables : what is scored → its figures, name (with its unit) → value.
+    origin, origin_note : the badge, and what it rests on.
+    """
+
+    name: str
+    tables: Mapping[str, Rows]
+    origin: Origin
+    origin_note: str
+
+
+@dataclass(frozen=True)
 class StageTiming:
     """How long one stage of one part took; ``cached`` when its earlier result was used."""
 
@@ -211,7 +228,7 @@ class RunFacts:
     finished: str
 
 
-Section = RegistrationSection | FusionSection | SegmentationSection | TrackingSection
+Section = RegistrationSection | FusionSection | SegmentationSection | TrackingSection | EvaluationSection
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ class SectionView:
     Parameters
     ----------
     anchor : its id in the page.
-    kind : "Registration", "Fusion", "Segmentation" or "Tracking".
+    kind : "Registration", "Fusion", "Segmentation", "Tracking" or "Evaluation".
     figures : ``wide`` ones take the page's whole width, the first stands beside the tables.
     status : of a registration; "" for the rest.
     """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.config import Cells, Experiment, settings
+from experiments.config import Experiment, settings
+from experiments.entries import Cells
 from experiments.run_folder import RunFolder
 from experiments.stage import Stage
 from experiments.stages import segment

@@ -1,13 +1,16 @@
-"""Stage ``fuse``: the registered sources become one volume."""
+"""Stage ``fuse``: the registered sources become one volume, or one movie at the reference's frames."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from experiments.aligned import aligned, time_apart_s
 from experiments.config import Experiment, settings
 from experiments.run_folder import RunFolder, write_json
-from experiments.sources import open_image
+from experiments.sources import as_movie, open_image
 from experiments.stage import Stage
 from experiments.stages import register
-from volumes.io import write
+from volumes.io import read, read_timelapse, write
 from volumes.timelapse import TimeLapse
 from volumes.volume import Volume
 
@@ -17,7 +20,10 @@ FACTS = "fusion.json"
 
 
 def fuse_stage(experiment: Experiment, folder: RunFolder) -> Stage:
-    """Fuses all sources of the experiment; where none was registered they must share a grid already."""
+    """Fuses all sources of the experiment; where none was registered they must share a grid already.
+
+    The result has the reference's frames; each other source lends its frame nearest in time, one at a time.
+    """
     return Stage(
         NAME,
         settings(experiment, "sources", "reference", "fuse"),
@@ -29,30 +35,39 @@ def fuse_stage(experiment: Experiment, folder: RunFolder) -> Stage:
     )
 
 
+def fused(experiment: Experiment, folder: RunFolder) -> Volume | TimeLapse:
+    """What this stage wrote: a movie when the reference is one."""
+    opener = read_timelapse if experiment.sources[experiment.fixed].is_movie else read
+    return opener(folder.path / FUSED)
+
+
 def _fuse(experiment: Experiment, folder: RunFolder) -> None:
     from fusion import fuse
+    from fusion.lpf import LPFConfig
 
-    movies = any(source.is_movie for source in experiment.sources.values())
-    if movies:
-        images = [open_image(name, source) for name, source in experiment.sources.items()]
-        fused: Volume | TimeLapse = fuse([i for i in images if isinstance(i, TimeLapse)], experiment.fuse or "lpf")
-        facts: dict[str, object] = {}
-    else:
-        volumes = list(register.aligned(experiment, folder).values())
-        fused = fuse(volumes, experiment.fuse or "lpf")
-        facts = _facts(experiment, volumes, fused)
-    write(fused, folder.path / FUSED)
-    write_json(folder.path / FACTS, facts)
+    movies, config = aligned(experiment, folder), experiment.fuse or LPFConfig()
+    result = fuse(list(movies.values()), config)
+    write(result if experiment.sources[experiment.fixed].is_movie else result[0], folder.path / FUSED)
+    first = as_movie(fused(experiment, folder))[0]
+    facts = _facts(experiment, [movie[0] for movie in movies.values()], first)
+    write_json(folder.path / FACTS, {**facts, "time_apart_s": _apart(experiment)})
 
 
-def _facts(experiment: Experiment, sources: list[Volume], fused: Volume) -> dict[str, object]:
-    """The share of each source's strong edges that survives, beside the pixelwise mean and maximum, and the scales."""
+def _apart(experiment: Experiment) -> Mapping[str, float]:
+    """By how many seconds a lent frame misses its moment at most, for each source that is a movie."""
+    movies = {name: as_movie(open_image(name, source)) for name, source in experiment.sources.items()}
+    like = movies[experiment.fixed]
+    return {name: time_apart_s(like, movie) for name, movie in movies.items() if len(movie) > 1}
+
+
+def _facts(experiment: Experiment, sources: Sequence[Volume], result: Volume) -> dict[str, object]:
+    """Of the first frame: the share of each source's strong edges that survives, beside mean and maximum; scales."""
     from fusion.lpf import LPFConfig
     from fusion.metrics import edges_kept
 
     config = experiment.fuse or LPFConfig()
     kept = {
-        config.kind: edges_kept(fused, sources, config.match),
+        config.kind: edges_kept(result, sources, config.match),
         "mean": edges_kept("mean", sources, config.match),
         "max": edges_kept("max", sources, config.match),
     }

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from experiments.aligned import aligned
 from experiments.config import Experiment, settings
 from experiments.run_folder import RunFolder, read_json, write_json
-from experiments.sources import open_volume
+from experiments.sources import open_first
 from experiments.stage import Stage
 from registration import Registered, register
 from volumes.errors import StageError
-from volumes.io import read_transform, write, write_transform
-from volumes.resample import resample
+from volumes.io import write, write_transform
+from volumes.timelapse import TimeLapse
 from volumes.volume import Channel, Volume
 
 NAME = "register"
@@ -19,7 +22,10 @@ REGISTERED = "registered.ome.zarr"
 
 
 def register_stage(experiment: Experiment, folder: RunFolder) -> Stage:
-    """Registers each moving source to the reference; its verdict stops the run at a FAILED one."""
+    """Registers each moving source to the reference, movies by their first frames, whose transform serves all others.
+
+    The verdict stops the run at a FAILED one.
+    """
     written = [p for name in experiment.moving for p in (folder.transform(name), folder.registration(name))]
     return Stage(
         NAME,
@@ -32,25 +38,15 @@ def register_stage(experiment: Experiment, folder: RunFolder) -> Stage:
     )
 
 
-def aligned(experiment: Experiment, folder: RunFolder) -> dict[str, Volume]:
-    """Every source on the reference's grid, each with its own ``valid`` mask, from the transforms of this run."""
-    fixed = open_volume(experiment.fixed, experiment.sources[experiment.fixed]).image
-    out = {experiment.fixed: fixed}
-    for name in experiment.moving:
-        volume = open_volume(name, experiment.sources[name]).image
-        transform = read_transform(folder.transform(name)) if experiment.register_ else None
-        out[name] = resample(volume, like=fixed, transform=transform) if transform else volume
-    return {name: out[name] for name in experiment.sources}
-
-
 def _register_all(experiment: Experiment, folder: RunFolder) -> None:
-    fixed = open_volume(experiment.fixed, experiment.sources[experiment.fixed]).image
+    fixed = open_first(experiment.fixed, experiment.sources[experiment.fixed]).image
     for name in experiment.moving:
-        moving = open_volume(name, experiment.sources[name]).image
+        moving = open_first(name, experiment.sources[name]).image
         result = register(fixed, moving, experiment.register_ or "rigid")
         write_transform(result.transform, folder.transform(name))
         write_json(folder.registration(name), _facts(result))
-    write(_stacked(aligned(experiment, folder)), folder.path / REGISTERED)
+    stacked = _stacked(aligned(experiment, folder))
+    write(stacked if experiment.sources[experiment.fixed].is_movie else stacked[0], folder.path / REGISTERED)
 
 
 def _facts(result: Registered) -> dict[str, object]:
@@ -61,19 +57,24 @@ def _facts(result: Registered) -> dict[str, object]:
     }
 
 
-def _stacked(sources: dict[str, Volume]) -> Volume:
-    """All channels of all sources as one volume, valid where every source is."""
+def _stacked(sources: Mapping[str, TimeLapse]) -> TimeLapse:
+    """All channels of all sources as one movie, valid where every source is."""
+    channels = tuple(channel for name, movie in sources.items() for channel in _renamed(name, movie))
+
+    def load(frame: int) -> Volume:
+        volumes = [movie[frame] for movie in sources.values()]
+        data = np.concatenate([volume.array.astype(np.float32) for volume in volumes])
+        valid = np.logical_and.reduce([volume.mask() for volume in volumes])
+        return Volume(data, first.grid, channels, valid=valid)
+
     first = next(iter(sources.values()))
-    data = np.concatenate([volume.array.astype(np.float32) for volume in sources.values()])
-    channels = [channel for name, volume in sources.items() for channel in _renamed(name, volume)]
-    valid = np.logical_and.reduce([volume.mask() for volume in sources.values()])
-    return Volume(data, first.grid, tuple(channels), first.time_s, valid)
+    return TimeLapse(first.grid, channels, first.times_s, load)
 
 
-def _renamed(name: str, volume: Volume) -> list[Channel]:
-    single = len(volume.channels) == 1
+def _renamed(name: str, movie: TimeLapse) -> list[Channel]:
+    single = len(movie.channels) == 1
     return [
-        Channel(name if single else f"{name} {c.name}", c.modality, c.wavelength_nm, c.colour) for c in volume.channels
+        Channel(name if single else f"{name} {c.name}", c.modality, c.wavelength_nm, c.colour) for c in movie.channels
     ]
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from experiments import fingerprint
+from experiments.aligned import aligned
 from experiments.config import Config, Experiment, dump
 from experiments.provenance import entries, versions
 from experiments.report import overview_picture, write_report
 from experiments.report.sections import (
+    EvaluationSection,
     FusionSection,
     InputFact,
     Origin,
@@ -24,9 +27,9 @@ from experiments.report.sections import (
     TruthError,
 )
 from experiments.run_folder import RunFolder, read_json
-from experiments.sources import open_volume, origin
+from experiments.sources import as_movie, open_first, origin
 from experiments.stage import Stage
-from experiments.stages import detect, fuse, link, register, segment
+from experiments.stages import detect, evaluate, fuse, link, register, segment
 from volumes.errors import StageError
 from volumes.io import read_transform
 from volumes.resample import resample
@@ -77,13 +80,15 @@ def _sections(experiment: Experiment, folder: RunFolder) -> Iterator[Section]:
         yield _segmentation(experiment, folder, scores.get("segmentation", {}))
     if experiment.link and folder.marker(link.NAME).exists():
         yield _tracking(experiment, folder, scores.get("linking", {}))
+    if scores and folder.marker(evaluate.NAME).exists():
+        yield from _evaluation(experiment, folder)
 
 
 def _registration(
     experiment: Experiment, folder: RunFolder, name: str, truth: Mapping[str, Any] | None
 ) -> RegistrationSection:
-    fixed = open_volume(experiment.fixed, experiment.sources[experiment.fixed]).image
-    moving = open_volume(name, experiment.sources[name]).image
+    fixed = open_first(experiment.fixed, experiment.sources[experiment.fixed]).image
+    moving = open_first(name, experiment.sources[name]).image
     facts = read_json(folder.registration(name))
     badge, note = origin(experiment, (experiment.fixed, name))
     return RegistrationSection(
@@ -94,7 +99,7 @@ def _registration(
         status=facts["status"],
         reasons=tuple(facts["reasons"]),
         quality=facts["quality"],
-        truth_error_um=TruthError(**truth) if truth else None,
+        truth_error_um=TruthError(**{f.name: truth[f.name] for f in fields(TruthError)}) if truth else None,
         origin=badge,
         origin_note=note,
     )
@@ -105,16 +110,15 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
 
 
 def _fusion(experiment: Experiment, folder: RunFolder) -> FusionSection:
-    from volumes.io import read
-
+    """Of a movie the first frame is shown."""
     names = tuple(experiment.sources)
     badge, note = origin(experiment, names)
     facts = _facts(folder)
     return FusionSection(
         name=" + ".join(names),
-        sources=tuple(register.aligned(experiment, folder).values()),
+        sources=tuple(movie[0] for movie in aligned(experiment, folder).values()),
         source_names=names,
-        fused=read(folder.path / fuse.FUSED),
+        fused=as_movie(fuse.fused(experiment, folder))[0],
         edges_kept=facts["edges_kept"],
         scales=tuple(facts["scales"]),
         origin=badge,
@@ -165,6 +169,16 @@ def _tracking(experiment: Experiment, folder: RunFolder, scores: Mapping[str, An
         origin=badge,
         origin_note=note,
     )
+
+
+def _evaluation(experiment: Experiment, folder: RunFolder) -> Iterator[EvaluationSection]:
+    tables: dict[str, dict[str, str | float]] = {}
+    for row in evaluate.evaluated(experiment, folder):
+        rows = tables.setdefault(f"{row.stage.capitalize()}: {row.subject}", {})
+        rows[f"{row.measure}, {row.unit}" if row.unit else row.measure] = row.value
+    badge, note = origin(experiment, tuple(experiment.sources)) if experiment.sources else _cells_origin(experiment)
+    if tables:
+        yield EvaluationSection(experiment.title or experiment.name, tables, badge, note)
 
 
 def _shown(experiment: Experiment) -> tuple[str, ...]:

@@ -33,11 +33,7 @@ def segment_stage(experiment: Experiment, folder: RunFolder) -> Stage:
 def segmented_image(experiment: Experiment, folder: RunFolder) -> Volume | TimeLapse:
     """What the segmenter works on."""
     name = experiment.segmented
-    if name != "fused":
-        return open_image(name, experiment.sources[name])
-    movie = any(source.is_movie for source in experiment.sources.values())
-    opener = read_timelapse if movie else read
-    return opener(folder.path / fuse.FUSED)
+    return fuse.fused(experiment, folder) if name == "fused" else open_image(name, experiment.sources[name])
 
 
 def labels(experiment: Experiment, folder: RunFolder) -> Volume | TimeLapse:

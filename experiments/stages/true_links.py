@@ -1,19 +1,16 @@
-"""True lineages for scoring links: from a lineage that was degraded, or from labels that keep a cell's number."""
+"""True lineages: from a table that is then degraded, or from labels that keep a cell's number."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.config import Cells
+from experiments.entries import Cells
 from phantom.dropouts import Observed, observed
 from phantom.lineage import Lineage, read_lineage
-from tracking3d import Detections, Tracks, detect
-from tracking3d.match import match
-from tracking3d.metrics import LinkTruth
+from tracking3d import Detections
 from volumes.errors import ConfigError
 from volumes.io.units import length_um
-from volumes.timelapse import TimeLapse
 
 
 def lineage_and_view(cells: Cells) -> tuple[Lineage, Observed]:
@@ -34,40 +31,11 @@ def lineage_and_view(cells: Cells) -> tuple[Lineage, Observed]:
     return lineage, observed(*where, drop=o.drop, false=o.spurious, jitter_um=o.jitter_um, seed=o.seed)
 
 
-def truth_of_lineage(cells: Cells) -> LinkTruth:
-    """The truth that the detections of :func:`lineage_and_view` are scored against."""
-    lineage, view = lineage_and_view(cells)
-    return LinkTruth(Tracks(Detections.of(lineage.t, lineage.zyx), lineage.parent), view.node)
-
-
-def truth_of_labels(truth: TimeLapse, found: TimeLapse, cells: Detections) -> LinkTruth:
-    """The truth in labels whose numbers stay with a cell: a found cell is the true one that it overlaps best.
+def parents_of_numbers(cells: Detections, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n,) the row of the same number's last appearance; at a number's first, that of the mother, −1 without one.
 
     Two numbers that first appear in the frame after the nearest third one ends are taken for its daughters.
-
-    Parameters
-    ----------
-    truth : true labels.
-    found : the labels that the detections were measured in.
-    cells : the detections, with the feature ``label``.
     """
-    true_cells = detect(truth)
-    numbers = np.asarray(true_cells.features["label"], dtype=np.int64)
-    parent = _parents(true_cells, numbers)
-    row_of = {(int(t), int(n)): row for row, (t, n) in enumerate(zip(true_cells.t, numbers, strict=True))}
-    node = np.full(len(cells), -1, dtype=np.int64)
-    labels = np.asarray(cells.features["label"], dtype=np.int64)
-    for frame, (one, other) in enumerate(zip(truth, found, strict=True)):
-        pairs = match(one, other, iou=0.1)
-        true_of = dict(zip(pairs.found_ids.tolist(), pairs.truth_ids.tolist(), strict=True))
-        for row in cells.rows_at(frame):
-            number = true_of.get(int(labels[row]))
-            node[row] = -1 if number is None else row_of[frame, number]
-    return LinkTruth(Tracks(true_cells, parent), node)
-
-
-def _parents(cells: Detections, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n,) the row of the same number's last appearance; at a number's first, that of the mother, −1 without one."""
     parent = np.full(len(cells), -1, dtype=np.int64)
     last: dict[int, int] = {}
     firsts: list[int] = []

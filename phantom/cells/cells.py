@@ -21,7 +21,7 @@ class Cells:
     """One row a cell, in the specimen's frame: (z, y, x), µm.
 
     A nucleus is the star-shaped body ``{c + κ F (v − g) : |v| ≤ r(v/|v|)}``, ``r(û) = 1 + Σ b_k h_k(û)``
-    (:mod:`phantom.cells.shape`); ``κ`` and ``g`` make its volume exactly ``4/3 π det F`` and its centroid exactly ``c``.
+    (:mod:`phantom.cells.shape`); ``κ`` and ``g`` make its volume exactly ``4/3 π det F``, its centroid exactly ``c``.
 
     Parameters
     ----------

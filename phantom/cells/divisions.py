@@ -98,7 +98,7 @@ def divided(
     stay[due[fine]] = False
     pair = daughters(mothers.rows(fine), share[fine], first, looks, rng)
     pair = replace(pair, centre_um=places[fine].reshape(-1, 3), home_um=places[fine].reshape(-1, 3))
-    pair = fated(pair, cycle, pair.born_s, rng, midway=False)
+    pair = fated(pair, cycle, np.full(len(pair), time_s), rng, midway=False)
     return joined([lives.rows(stay), pair])
 
 

@@ -18,8 +18,8 @@ MODES = 24
 """Waves that make up the vector potential."""
 PROBES = 2000
 """Places at which the speed is measured, to scale it."""
-TOUCH_UM = 0.01
-"""Half the distance over which the vorticity is measured."""
+TOUCH_UM = 2.0
+"""Half the distance over which the vorticity is measured: about the radius of what it turns."""
 
 
 class FlowConfig(MotionSettings):
@@ -74,7 +74,7 @@ class Flow:
         return np.asarray(w[:, :1] * curl + np.cross(w[:, 1:], potential))
 
     def vorticity(self, points: Points) -> Points:
-        """``∇ × v`` at places (n, 3), 1/s, by central differences."""
+        """``∇ × v`` at places (n, 3), 1/s, by differences over a nucleus."""
         out = np.zeros_like(points)
         for axis in range(3):
             unit = np.zeros((1, 3))

@@ -23,6 +23,8 @@ from volumes.shapes import Points
 
 UNEVEN = 0.1
 """A daughter's share of the mother's volume strays at most so far from one half, whatever the table's radii say."""
+SNUG = 1 - 1e-9
+"""A table that is fitted to the room is this much smaller, so that rounding leaves no cell outside."""
 CROWDED = 10.0
 """Percentile of the nearest neighbours' distances to which a table's radii are shrunk; what is left is pushed apart."""
 
@@ -153,7 +155,7 @@ def _course(lineage: Lineage, config: LineageMotionConfig, frames: int) -> _Cour
 def _fitting(extent: NDArray[np.float64], room: Room) -> float:
     """The largest scale with which all places fit the room's box."""
     wide = extent > 0
-    return float(((room.high_um - room.low_um)[wide] / extent[wide]).min(initial=np.inf)) if wide.any() else 1.0
+    return SNUG * float(((room.high_um - room.low_um)[wide] / extent[wide]).min()) if wide.any() else 1.0
 
 
 def _cells(course: _Course, scale: float, looks: Looks, own_radius: bool, rng: np.random.Generator) -> Lives:

@@ -40,9 +40,9 @@ class MigrationConfig(MotionSettings):
 class Migration:
     """Velocities of an Ornstein–Uhlenbeck process about a drift: ``dv = −v/P dt + noise``, ``dx = (v + u(x)) dt``.
 
-    The walk alone has ``MSD(t) = 2 d D (t − P (1 − e^(−t/P)))`` with ``D = S² P / d`` (Fürth 1920, "Die Brownsche
-    Bewegung bei Berücksichtigung einer Persistenz der Bewegungsrichtung", Zeitschrift für Physik 2; Uhlenbeck & Ornstein 1930,
-    "On the theory of the Brownian motion", Physical Review 36), with P the persistence and S the speed.
+    The walk alone has ``MSD(t) = 2 d D (t − P (1 − e^(−t/P)))`` with ``D = S² P / d``, P the persistence, S the speed
+    (Fürth 1920, "Die Brownsche Bewegung bei Berücksichtigung einer Persistenz der Bewegungsrichtung", Zeitschrift für
+    Physik 2; Uhlenbeck & Ornstein 1930, "On the theory of the Brownian motion", Physical Review 36).
     """
 
     config: MigrationConfig

@@ -29,13 +29,16 @@ DENSEST = 0.62
 CLOSEST = 0.8
 """Places are drawn so that spheres overlap by up to a fifth: pushed apart, such pairs touch, as cells in tissue do."""
 ROUNDS = 40
-"""Draws for each cell in which its whole nucleus must lie inside the tissue; in the last quarter near others, too."""
+"""Draws for each cell at such a depth; in the last quarter also among others, then anywhere in living tissue."""
 REBUILDS = 60
 """Lists of neighbours before it is said that there is no room."""
 SWEEPS = 60
 """Sweeps over one list of neighbours, before it is made anew."""
-DEEPER = 0.1
-"""A nucleus that left living tissue must lie so many radii deeper, each time anew; all lie so deep at least."""
+WALL = 0.5
+"""A centre keeps so many radii below the tissue's surface, unless it lay less deep before."""
+YIELD = 0.05
+"""So many radii that distance shrinks where nuclei are crowded. One that is pushed out of the tissue is put back to where
+it last was inside, and for once pushes the others without giving way."""
 SKIN = 0.3
 """Pairs further apart than their reach are listed up to this share of the median radius."""
 
@@ -79,7 +82,7 @@ def placed(cells: Cells, room: Room, rng: np.random.Generator) -> Points:
         if not len(todo):
             break
         new = room.drawn(len(todo), rng)
-        deep = room.depth(new) >= cells.radius_um[todo]
+        deep = room.depth(new) >= WALL * cells.radius_um[todo]
         todo = todo[deep]
         centre[todo] = new[deep]
         fine = _apart(centre, cells.radius_um, np.flatnonzero(is_placed), todo)
@@ -107,8 +110,7 @@ def relaxed(cells: Cells, room: Room, home: Points) -> Points:
     Parameters
     ----------
     cells : the bodies, which may overlap.
-    room : where they may be. A nucleus that lies wholly below the surface at ``home`` stays so, others come
-        hardly nearer.
+    room : where they may be: centres always in living tissue, and :data:`WALL` radii deep where there is room.
     home : a living place of each one, (n, 3) µm: where it was before it moved.
 
     Raises
@@ -119,20 +121,23 @@ def relaxed(cells: Cells, room: Room, home: Points) -> Points:
         return home.copy()
     bodies, reach = _Bodies.of(cells), cells.reach_um
     centre: Points = np.clip(cells.centre_um, room.low_um, room.high_um)
-    need = np.clip(room.depth(home), DEEPER * cells.radius_um, cells.radius_um)
+    need = np.clip(room.depth(home), 0.0, WALL * cells.radius_um)
     skin = SKIN * float(np.median(cells.radius_um))
-    worst = np.inf
     walls = (room.depth_um, room.low_um, room.high_um, room.step_um, need)
     for _ in range(REBUILDS):
         pairs = _near(centre, reach, skin)
-        worst = float(_overlaps(centre, *bodies.arrays, pairs).max(initial=0.0))
+        crowded = np.zeros(len(cells), bool)
+        crowded[pairs[_overlaps(centre, *bodies.arrays, pairs) > TOLERANCE]] = True
         outside = ~room.tissue.living(centre)
-        if worst <= TOLERANCE and not outside.any():
+        if not (crowded | outside).any():
             return centre
+        home = np.where(outside[:, None], home, centre)
         centre[outside] = home[outside]
-        need[outside] += DEEPER * cells.radius_um[outside]
-        _settle(centre, *bodies.arrays, pairs, *walls, skin / 2)
-    raise _no_room(len(cells), int(len(cells) * (1 - worst / 2) ** 3))
+        need[outside] = np.minimum(need, room.depth(home))[outside]
+        need -= YIELD * cells.radius_um * (crowded & (need > 0))
+        _settle(centre, *bodies.arrays, pairs, ~outside, *walls, skin / 2)
+    deepest = -gaps(_at(cells, centre)).clip(-1, 0)
+    raise _no_room(len(cells), int(len(cells) * (1 - float(deepest.mean()) / 2) ** 3))
 
 
 def gaps(cells: Cells) -> NDArray[np.float64]:
@@ -227,6 +232,7 @@ def _settle(
     shift: AnyArray,
     size: AnyArray,
     pairs: AnyArray,
+    free: AnyArray,
     depth: AnyArray,
     low: AnyArray,
     high: AnyArray,
@@ -243,11 +249,11 @@ def _settle(
             away, z, y, x = _way(centre[i], centre[j])
             both = _support(frame[i], bumps[i], scale[i], shift[i], z, y, x)
             both += _support(frame[j], bumps[j], scale[j], shift[j], -z, -y, -x)
-            if both <= away:
+            if both <= away or not (free[i] or free[j]):
                 continue
             worst = max(worst, (both - away) / min(size[i], size[j]))
-            push = 0.505 * (both - away)
-            for cell, way in ((i, -push), (j, push)):
+            push = 1.01 * (both - away) / (1.0 * free[i] + 1.0 * free[j])
+            for cell, way in ((i, -push * free[i]), (j, push * free[j])):
                 centre[cell, 0] += way * z
                 centre[cell, 1] += way * y
                 centre[cell, 2] += way * x
@@ -255,7 +261,7 @@ def _settle(
         for i in range(centre.shape[0]):
             value, z, y, x = trilinear(depth, low, step, centre[i, 0], centre[i, 1], centre[i, 2])
             steep = np.sqrt(z * z + y * y + x * x)
-            if value < need[i] and steep > 1e-6:
+            if free[i] and value < need[i] and steep > 1e-6:
                 push = min(need[i] - value, size[i]) / steep
                 centre[i, 0] += push * z
                 centre[i, 1] += push * y

@@ -28,7 +28,7 @@ from volumes.errors import ConfigError, ContentError, GridError
 from volumes.jit import inlined, kernel
 from volumes.shapes import AnyArray, Triple
 
-COARSEST = 0.25
+COARSEST = 0.34
 """A voxel longer than this share of a nucleus' radius is looked at in parts."""
 WIDEST = 2 / 3
 """A soft edge as wide as this reaches down to the centre."""

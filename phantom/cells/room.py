@@ -95,7 +95,7 @@ def room(tissue: Tissue, centre_um: AnyArray, size_um: AnyArray, detail_um: floa
     tissue : where cells may live.
     centre_um, size_um : the box, (3,).
     detail_um : the nodes' distance that is wished for.
-    closed : whether nuclei must lie wholly inside the box; open, only their centres.
+    closed : whether the faces of the box are walls; open, cells may cross them.
 
     Raises
     ------

@@ -143,7 +143,7 @@ class FluorescenceConfig(InstrumentConfig):
     numerical_aperture: Positive | None = Field(None, description="left out: 1 falling to 0.3 with difficulty")
     photons: Positive | None = Field(
         None,
-        description="from a voxel of the median nucleus at the surface; left out: 50 (light sheet) or 160 (confocal), "
+        description="from a voxel of the median nucleus at the surface; left out: 60 (light sheet) or 220 (confocal), "
         "divided by (1 + 5 × difficulty)²",
     )
     background: NotNegative | None = Field(
@@ -216,7 +216,7 @@ class FluorescenceConfig(InstrumentConfig):
 class LightSheetConfig(FluorescenceConfig):
     """A light-sheet microscope with a scientific CMOS camera."""
 
-    easy_photons = 50.0
+    easy_photons = 60.0
 
     kind: Literal["light_sheet"] = "light_sheet"
     sheet_sigma_um: Positive | None = Field(
@@ -261,9 +261,10 @@ class LightSheetConfig(FluorescenceConfig):
 class ConfocalConfig(FluorescenceConfig):
     """A point-scanning confocal microscope with a photomultiplier."""
 
-    easy_photons = 160.0
+    easy_photons = 220.0
 
     kind: Literal["confocal"] = "confocal"
+    offset: NotNegative = Field(20.0, le=60000, description="counts without light")
     pinhole: Positive = Field(1.0, description="radius in Airy radii")
     collected: Share = Field(0.1, description="share of the scattered light that passes the pinhole, as haze")
     excess_noise: Annotated[float, Field(ge=1, le=4)] = Field(1.3, description="factor F² of the photomultiplier")

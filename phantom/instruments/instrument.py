@@ -73,8 +73,9 @@ class Instrument(Protocol):
 class InstrumentConfig(BaseModel):
     """Where an instrument looks, how it is posed, and when; each kind adds its own physics.
 
-    The pose takes a point ``x`` of the specimen (µm) to ``R S (D(x) − c) + centre of the field`` in the instrument's own
-    world: ``D`` is a smooth volume-preserving deformation, ``S`` a scale, ``R`` a rotation, ``c`` what it looks at.
+    The pose takes a point ``x`` of the specimen (µm) to ``R S (D(x) − D(c)) + m`` in the instrument's own world, ``m``
+    being the middle of its field: ``D`` is a smooth volume-preserving deformation, ``S`` a scale along the specimen's
+    axes, ``R`` a rotation, ``c`` what it looks at.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -14,7 +14,6 @@ import tifffile
 
 import volumes
 from phantom.displaced import displaced
-from phantom.nuclei import nuclei_movie
 
 
 def fusetrack(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -46,7 +45,7 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
 def test_help_names_only_verbs_that_work() -> None:
     shown = fusetrack("--help")
     assert shown.returncode == 0
-    for verb in ("run", "demo", "register", "fuse", "segment", "link"):
+    for verb in ("run", "phantom", "evaluate", "demo", "register", "fuse", "segment", "link"):
         assert verb in shown.stdout
         assert fusetrack(verb, "--help").returncode == 0
 
@@ -107,11 +106,10 @@ def test_link_keeps_every_row_and_column(tmp_path: Path) -> None:
     assert linked.track_id[0] == linked.track_id[1] != linked.track_id[2] == linked.track_id[3]
 
 
-def test_segment_takes_a_stack_without_metadata(tmp_path: Path) -> None:
-    movie = nuclei_movie((10, 32, 32), (1.0, 1.0, 1.0), frames=2, cells=3, seed=1, divide=0)
-    pages = np.stack([frame.channel() for frame in movie.image])
+def test_segment_takes_a_stack_without_metadata(tmp_path: Path, nuclei) -> None:
+    pages, _ = nuclei(2)
     tifffile.imwrite(tmp_path / "raw.tif", pages, photometric="minisblack", metadata=None)
-    described = ["--axes", "TZYX", "--sizes", 2, 10, 32, 32, "--spacing-um", 1, 1, 1, "--dt", 60]
+    described = ["--axes", "TZYX", "--sizes", *pages.shape, "--spacing-um", 2, 1, 1, "--dt", 60]
     done = fusetrack("segment", tmp_path / "raw.tif", "--movie", *described, "--out", tmp_path / "l.ome.zarr", "--json")
     assert done.returncode == 0, done.stderr
     assert set(pd.read_csv(tmp_path / "l.ome.zarr.csv").t) == {0, 1}
@@ -124,6 +122,8 @@ FAULTS = {
     "a missing volume": (["fuse", "none.nrrd", "none.nrrd", "--out", "x.nrrd"], "none.nrrd"),
     "a missing config": (["run", "none.yaml"], "no such config"),
     "a bad --set": (["run", "none.yaml", "--set", "nonsense"], "KEY=VALUE"),
+    "a missing phantom": (["phantom", "none.yaml", "--out", "x"], "no such config"),
+    "no run": (["evaluate", "none"], "holds no run"),
     "a missing table": (["link", "none.csv", "--out", "x.csv"], "none.csv"),
 }
 

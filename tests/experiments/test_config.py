@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from experiments.config import Experiment, Suite, dump, json_schema, load
+from experiments.phantom_file import load_phantom, phantom_schema
 from volumes.errors import ConfigError
 
 PAIR = """
@@ -116,12 +117,8 @@ CONTRADICTIONS = {
     "fuse alone": "sources: {a: {file: a.nrrd, modality: CT}}\nfuse: {kind: lpf}",
     "segment nothing": "cells: {file: a.csv}\nsegment: {kind: watershed}",
     "segment what is not fused": "sources: {a: {file: a, modality: CT}}\nsegment: {kind: watershed}\nsegment_on: fused",
-    "register movies": "sources: {a: {file: a, modality: CT, movie: true}, b: {file: b, modality: CT}}\n"
-    "register: {kind: rigid}",
     "displace the reference": "sources: {a: {file: a, modality: CT, displaced: {rotation_deg: [1.0, 0.0, 0.0], "
     "shift_um: [0.0, 0.0, 0.0]}}}",
-    "fuse a volume with a movie": "sources: {a: {file: a, modality: CT, movie: true}, b: {file: b, modality: CT}}\n"
-    "fuse: {kind: lpf}",
     "displace a movie": "sources: {a: {file: a, modality: CT}, b: {file: b, modality: CT, movie: true, "
     "displaced: {rotation_deg: [1.0, 0.0, 0.0], shift_um: [0.0, 0.0, 0.0]}}}",
     "truth for nothing": "sources: {a: {file: a, modality: CT}}\ntruth_labels: {file: b, modality: labels}",
@@ -150,10 +147,11 @@ def test_the_demo_is_a_suite_whose_files_are_there() -> None:
     assert all(file.is_file() for file in files)
 
 
-def test_the_committed_schema_is_the_code_s() -> None:
+@pytest.mark.parametrize(("file", "schema"), [("schema.json", json_schema), ("phantom/schema.json", phantom_schema)])
+def test_the_committed_schema_is_the_code_s(file: str, schema) -> None:
     """Run with FUSETRACK_UPDATE=1 to write it anew after a change of the config."""
-    path = Path(__file__).resolve().parents[2] / "configs" / "schema.json"
-    text = json.dumps(json_schema(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+    path = Path(__file__).resolve().parents[2] / "configs" / file
+    text = json.dumps(schema(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
     if os.environ.get("FUSETRACK_UPDATE") == "1":
         path.write_text(text, encoding="utf-8")
     assert path.read_text(encoding="utf-8") == text
@@ -170,3 +168,33 @@ def test_the_schema_accepts_the_demo_and_refuses_a_typo() -> None:
     values["partz"] = {}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(values, schema)
+
+
+FOLDER = Path(__file__).resolve().parents[2] / "configs" / "phantom"
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_phantoms_and_their_pipeline_are_what_their_schema_says(path: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    from experiments.strict_yaml import load as load_yaml
+
+    values = load_yaml(path)
+    jsonschema.validate(values, json_schema() if "phantom" in values else phantom_schema())
+    config = load(path) if "phantom" in values else load_phantom(path)
+    assert config.name
+
+
+def test_a_phantom_s_file_takes_overrides_and_refuses_a_typo() -> None:
+    path = FOLDER / "embryo.yaml"
+    assert load_phantom(path, {"difficulty": "0.25"}).difficulty == 0.25
+    with pytest.raises(ConfigError, match="Did you mean 'difficulty'"):
+        load_phantom(path, {"dificulty": "0.25"})
+
+
+def test_a_phantom_in_a_suite_takes_overrides(write) -> None:
+    path = write(f"name: s\nparts:\n  a:\n    name: a\n    phantom: {{config: {FOLDER / 'embryo.yaml'}}}\n")
+    config = load(path, {"parts.a.phantom.config.difficulty": "0.25"})
+    assert isinstance(config, Suite)
+    part = config.parts["a"].phantom
+    assert part is not None
+    assert part.config.difficulty == 0.25

@@ -16,6 +16,7 @@ TITLES = {
     "Experiment": "An experiment",
     "Suite": "A suite",
     "Source": "sources: a source",
+    "Simulated": "phantom: a simulated specimen",
     "Layout": "layout: pages that say nothing of themselves",
     "Displaced": "displaced: a known motion",
     "Cells": "cells: a table of cells",

@@ -269,7 +269,6 @@ def test_a_cell_with_an_empty_box_is_not_drawn():
         ({"voxel_um": (1, 0, 1)}, ConfigError, "voxel_um"),
         ({"voxel_um": (1, np.nan, 1)}, ConfigError, "voxel_um"),
         ({"points_um": np.full((8, 8, 8, 3), np.nan, np.float32)}, ContentError, "points_um"),
-        ({"cells": some([(np.nan, 0, 0)])}, ContentError, "cells"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(change, error, field):

@@ -1,0 +1,70 @@
+"""From a strict YAML file to a config: overrides worked in, and what is wrong told with its file, key and remedy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from experiments import strict_yaml
+from volumes.errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(kind: type[Model], values: Mapping[str, Any], path: Path) -> Model:
+    """The config that values from a file stand for.
+
+    Raises
+    ------
+    ConfigError : a key is unknown, mistyped, of the wrong type or out of range.
+    """
+    try:
+        return kind.model_validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        raise _explained(path, error, kind) from error
+
+
+def override(values: dict[str, Any], changes: Mapping[str, str]) -> None:
+    """Put values given as text in the place that their dotted keys name, e.g. ``{"fuse.base": "max"}``.
+
+    Raises
+    ------
+    ConfigError : a key leads below a value that has no keys.
+    """
+    for dotted, text in changes.items():
+        *path, last = dotted.split(".")
+        node = values
+        for key in path:
+            node = node.setdefault(key, {})
+            if not isinstance(node, dict):
+                raise ConfigError("has no keys below it", field=dotted, remedy="Check the --set key")
+        node[last] = strict_yaml.scalar(text)
+
+
+def _explained(path: Path, error: ValidationError, kind: type[BaseModel]) -> ConfigError:
+    first, *others = error.errors(include_url=False)
+    where = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
+    remedy = f"{len(others)} more problems follow" if others else None
+    if first["type"] == "extra_forbidden":
+        near = get_close_matches(str(first["loc"][-1]), _known_keys(kind), n=1, cutoff=0.6)
+        remedy = f"Did you mean {near[0]!r}?" if near else "Remove it, or check docs/config.md"
+    value = None if isinstance(first["input"], dict) else first["input"]
+    return ConfigError(_plain(first["msg"]), file=path, field=where or "the whole", value=value, remedy=remedy)
+
+
+def _plain(message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    return {"Extra inputs are not permitted": "no such key", "Field required": "is missing"}.get(text, text)
+
+
+def _known_keys(kind: type[BaseModel]) -> list[str]:
+    schema = kind.model_json_schema(by_alias=True)
+    keys = set(schema.get("properties", {}))
+    for definition in schema.get("$defs", {}).values():
+        keys |= set(definition.get("properties", {}))
+    return sorted(keys)
