@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 from scipy import ndimage
 
 from phantom.acquisition import Acquisition
@@ -26,7 +26,10 @@ from volumes.shapes import AnyArray, Triple
 from volumes.volume import Volume, from_array
 
 Kind = Literal["light_sheet", "confocal", "brightfield", "swir", "ct", "mri"]
-Range = Annotated[tuple[float, float], Field(description="drawn evenly between these two")]
+Count = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Dense = Annotated[float, Field(gt=0, le=0.5)]
 NODES = 24
 """The piece's tissue is drawn on so many nodes along each side."""
 TRIES = 50
@@ -36,19 +39,19 @@ RADIUS_UM = 5.0
 
 
 class SamplesConfig(BaseModel):
-    """What the pieces are like. Every number that is not fixed here is drawn anew for each."""
+    """What the pieces are like. Of two numbers, low and high, one between them is drawn evenly for each piece."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    shape: tuple[int, int, int] = (64, 64, 64)
+    shape: tuple[Count, Count, Count] = (64, 64, 64)
     instruments: tuple[Kind, ...] = Field(("light_sheet",), min_length=1, description="all of them see the same piece")
-    diameter_voxels: Range = (11.0, 18.0)
-    anisotropy: Range = (1.0, 4.0)
-    density: Range = (0.05, 0.4)
-    size_spread: Range = (0.0, 0.2)
-    aspect: Range = (0.0, 0.3)
-    bumps: Range = (0.0, 0.03)
-    brightness_spread: Range = (0.05, 0.55)
+    diameter_voxels: tuple[Positive, Positive] = (11.0, 18.0)
+    anisotropy: tuple[Positive, Positive] = (1.0, 4.0)
+    density: tuple[Dense, Dense] = (0.05, 0.4)
+    size_spread: tuple[NotNegative, NotNegative] = (0.0, 0.2)
+    aspect: tuple[NotNegative, NotNegative] = (0.0, 0.3)
+    bumps: tuple[NotNegative, NotNegative] = (0.0, 0.03)
+    brightness_spread: tuple[NotNegative, NotNegative] = (0.05, 0.55)
     hardest: float = Field(1.0, ge=0, le=1, description="difficulty is hardest × u^power, u even between 0 and 1")
     power: float = Field(1.5, gt=0)
     least_correlation: float = Field(
@@ -58,6 +61,13 @@ class SamplesConfig(BaseModel):
         description="of the first instrument's picture with the nuclei; a blanker piece is drawn again",
     )
     misaligned_voxels: float = Field(0.0, ge=0, description="deviation of the other instruments' shift along each axis")
+
+    @field_validator("diameter_voxels", "anisotropy", "density", "size_spread", "aspect", "bumps", "brightness_spread")
+    @classmethod
+    def _low_before_high(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError("needs the lower number first")
+        return value
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,7 +67,7 @@ def realism(raw: Voxels, labels: Voxels) -> Realism:
     inside, outside = values[mask].mean(), values[~mask].mean()
     contrast = inside - outside
     gradient = np.hypot(*np.gradient(values, axis=(1, 2)))
-    rim = mask ^ ndimage.binary_erosion(mask, np.ones((1, 3, 3)))
+    rim = mask ^ ndimage.binary_erosion(mask, np.ones((1, 3, 3), bool))
     return Realism(
         ratio=float(inside / outside),
         correlation=float(np.corrcoef(values.ravel(), mask.ravel())[0, 1]),

@@ -30,15 +30,17 @@ CLOSEST = 0.8
 """Places are drawn so that spheres overlap by up to a fifth: pushed apart, such pairs touch, as cells in tissue do."""
 ROUNDS = 40
 """Draws for each cell at such a depth; in the last quarter also among others, then anywhere in living tissue."""
-REBUILDS = 60
+REBUILDS = 150
 """Lists of neighbours before it is said that there is no room."""
 SWEEPS = 60
 """Sweeps over one list of neighbours, before it is made anew."""
 WALL = 0.5
 """A centre keeps so many radii below the tissue's surface, unless it lay less deep before."""
 YIELD = 0.05
-"""So many radii that distance shrinks where nuclei are crowded. One that is pushed out of the tissue is put back to where
-it last was inside, and for once pushes the others without giving way."""
+"""So many radii that distance shrinks where nuclei are crowded. One that is pushed out of the tissue is put back inside,
+and for once pushes the others without giving way."""
+KICK = 0.2
+"""So many radii beside it, if no wall lets it slide, so that two wedged nuclei come free."""
 SKIN = 0.3
 """Pairs further apart than their reach are listed up to this share of the median radius."""
 
@@ -105,7 +107,7 @@ def _apart(centre: Points, radius_um: AnyArray, old: NDArray[np.int64], new: NDA
 
 
 def relaxed(cells: Cells, room: Room, home: Points) -> Points:
-    """Their centres (n, 3) after the least pushing that parts all pairs and keeps all of them in living tissue.
+    """Their centres (n, 3) after little pushing that parts all pairs and keeps all of them in living tissue.
 
     Parameters
     ----------
@@ -117,27 +119,51 @@ def relaxed(cells: Cells, room: Room, home: Points) -> Points:
     ------
     ConfigError : no room; it says how many would fit.
     """
-    if not len(cells):
-        return home.copy()
+    centre, crowded = pushed(cells, room, home, REBUILDS)
+    if len(crowded):
+        deepest = -gaps(_at(cells, centre)).clip(-1, 0)
+        raise _no_room(len(cells), int(len(cells) * (1 - float(deepest.mean()) / 2) ** 3))
+    return centre
+
+
+def pushed(cells: Cells, room: Room, home: Points, rebuilds: int) -> tuple[Points, NDArray[np.int64]]:
+    """As :func:`relaxed`, but where there is no room it also says for which pairs of rows, (m, 2).
+
+    Parameters
+    ----------
+    rebuilds : lists of neighbours that are made before it gives up.
+    """
     bodies, reach = _Bodies.of(cells), cells.reach_um
     centre: Points = np.clip(cells.centre_um, room.low_um, room.high_um)
     need = np.clip(room.depth(home), 0.0, WALL * cells.radius_um)
-    skin = SKIN * float(np.median(cells.radius_um))
+    skin = SKIN * float(np.median(cells.radius_um)) if len(cells) else 0.0
     walls = (room.depth_um, room.low_um, room.high_um, room.step_um, need)
-    for _ in range(REBUILDS):
-        pairs = _near(centre, reach, skin)
-        crowded = np.zeros(len(cells), bool)
-        crowded[pairs[_overlaps(centre, *bodies.arrays, pairs) > TOLERANCE]] = True
+    for k in range(rebuilds + 1):
         outside = ~room.tissue.living(centre)
-        if not (crowded | outside).any():
-            return centre
-        home = np.where(outside[:, None], home, centre)
-        centre[outside] = home[outside]
+        centre[outside] = _back(room, centre[outside], home[outside], KICK * cells.radius_um[outside], k)
+        home = centre.copy()
+        pairs = _near(centre, reach, skin)
+        crowded = pairs[_overlaps(centre, *bodies.arrays, pairs) > TOLERANCE]
+        if not len(crowded) or k == rebuilds:
+            break
         need[outside] = np.minimum(need, room.depth(home))[outside]
-        need -= YIELD * cells.radius_um * (crowded & (need > 0))
+        tight = np.unique(crowded)
+        need[tight] -= YIELD * cells.radius_um[tight] * (need[tight] > 0)
         _settle(centre, *bodies.arrays, pairs, ~outside, *walls, skin / 2)
-    deepest = -gaps(_at(cells, centre)).clip(-1, 0)
-    raise _no_room(len(cells), int(len(cells) * (1 - float(deepest.mean()) / 2) ** 3))
+    return centre, crowded
+
+
+def _back(room: Room, centre: Points, home: Points, kick_um: AnyArray, seed: int) -> Points:
+    """Living places of those that left: slid along the walls of voxels, or else beside the last place inside."""
+    kicks = np.random.default_rng(seed).standard_normal(centre.shape)
+    kicks *= (kick_um / np.linalg.norm(kicks, axis=1))[:, None]
+    tries = [np.where(np.arange(3) == axis, home, centre) for axis in range(3)]
+    tries += [np.where(np.arange(3) == axis, centre, home) for axis in range(3)]
+    out, found = home.copy(), np.zeros(len(centre), bool)
+    for tried in [*tries, home + kicks]:
+        living = room.tissue.living(tried) & room.holds(tried) & ~found
+        out[living], found[living] = tried[living], True
+    return out
 
 
 def gaps(cells: Cells) -> NDArray[np.float64]:

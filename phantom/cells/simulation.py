@@ -17,7 +17,7 @@ from phantom.cells.lineage_motion import LineageMotionConfig, followed
 from phantom.cells.lives import Lives, Looks, joined, newborn, put
 from phantom.cells.migration import MigrationConfig
 from phantom.cells.motion import Motion
-from phantom.cells.packing import placed, relaxed
+from phantom.cells.packing import placed, pushed, relaxed
 from phantom.cells.room import Room, Tissue, room
 from volumes.errors import ConfigError
 from volumes.shapes import Points
@@ -28,6 +28,8 @@ MOST_STRIDES = 10
 """But not more often than this between two moments."""
 SHORTEST = 4
 """A cycle has at least so many moments."""
+PATIENCE = 40
+"""Lists of neighbours before a migrating cell that finds no room leaves the tissue, as by a vessel."""
 GATES = 40
 """Places looked at for each cell that enters."""
 
@@ -47,6 +49,9 @@ def simulated(
     config: CellsConfig, anatomy: Tissue, times_s: Sequence[float], difficulty: float, rng: np.random.Generator
 ) -> History:
     """The cells of a specimen at each moment, without overlap above :data:`~phantom.cells.packing.TOLERANCE`.
+
+    Migrating cells may cross the field's border: as many enter as leave. One that is squeezed so that it finds no room
+    leaves, too. Flowing ones stay, and more than have room are refused.
 
     Parameters
     ----------
@@ -133,8 +138,15 @@ def _inside(world: _World, lives: Lives) -> Lives:
 
 
 def _parted(world: _World, lives: Lives, time_s: float) -> Lives:
-    """The cells after making room for one another."""
+    """The cells after making room for one another; where the field has a border, without those that find none."""
     seen = lives.seen(time_s, world.cycle.mitosis_s)
+    while world.has_border:
+        centre, crowded = pushed(seen, world.room, lives.home_um, PATIENCE)
+        if not len(crowded):
+            return put(lives, centre)
+        stays = np.ones(len(lives), bool)
+        stays[crowded.max(1)] = False
+        lives, seen = lives.rows(stays), seen.rows(stays)
     try:
         return put(lives, relaxed(seen, world.room, lives.home_um))
     except ConfigError as error:

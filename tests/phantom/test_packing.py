@@ -6,7 +6,7 @@ from scipy import optimize
 
 from phantom.cells.cells import Cells
 from phantom.cells.lives import Looks, newborn, put
-from phantom.cells.packing import TOLERANCE, gaps, largest_overlap, placed, relaxed
+from phantom.cells.packing import TOLERANCE, gaps, largest_overlap, placed, pushed, relaxed
 from phantom.cells.room import room, sampled
 from volumes.errors import ConfigError
 
@@ -108,15 +108,26 @@ def test_nuclei_lie_inside_living_tissue(rng):
     assert tissue.living(ends.reshape(-1, 3)).mean() > 0.99
 
 
-@pytest.mark.parametrize(("density", "n"), [(0.7, 100), (0.61, 100)])
-def test_too_many_are_refused_and_it_says_how_many_fit(rng, density, n):
-    where = box(density, n)
+@pytest.mark.parametrize(("density", "aspect"), [(0.7, 0.15), (0.6, 0.5)])
+def test_too_many_are_refused_and_it_says_how_many_fit(rng, density, aspect):
+    n, where = 400, box(density, 400)
     with pytest.raises(ConfigError, match="About") as error:
-        placed(nuclei(n, rng, aspect=0.4), where, rng)
+        placed(nuclei(n, rng, aspect=aspect), where, rng)
     fit = int(error.value.remedy.split()[1])
-    assert 0.4 * n < fit < n
-    cells = nuclei(fit // 2, rng)
+    assert 0.5 * n < fit < n
+    cells = nuclei(int(0.8 * fit), rng, aspect=aspect)
     assert largest_overlap(moved(cells, placed(cells, where, rng))) <= TOLERANCE
+
+
+def test_it_is_said_which_pairs_find_no_room(rng):
+    where = box(0.9, 2)
+    cells = moved(nuclei(4, rng), where.drawn(4, rng))
+    centre, crowded = pushed(cells, where, cells.centre_um, 5)
+    assert largest_overlap(moved(cells, centre)) > TOLERANCE
+    for i, j in crowded:
+        assert largest_overlap(moved(cells, centre).rows([i, j])) > TOLERANCE
+    left = np.setdiff1d(np.arange(4), crowded.max(1))
+    assert largest_overlap(moved(cells, centre).rows(left)) <= TOLERANCE
 
 
 def test_a_room_measures_its_tissue():
