@@ -31,7 +31,8 @@ LAPLACIAN = np.array([[[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]])
 BANDS = (0.02, 0.2)
 """Lateral frequencies (cycles a voxel) over which the spectrum's slope is fitted."""
 DIFFICULTIES = (0.0, 0.5, 1.0)
-SEEDS = (0, 1, 2)
+SEEDS = (10, 11, 12)
+"""Others than those that the defaults were chosen on, 0 to 3."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ DENSEST = 0.62
 CLOSEST = 0.8
 """Places are drawn so that spheres overlap by up to a fifth: pushed apart, such pairs touch, as cells in tissue do."""
 ROUNDS = 40
-"""Draws for each cell at such a depth; in the last quarter also among others, then anywhere in living tissue."""
+"""Draws for each cell, :data:`WALL` radii deep; in the last quarter also among others, then anywhere that lives."""
 REBUILDS = 150
 """Lists of neighbours before it is said that there is no room."""
 SWEEPS = 60
@@ -37,7 +37,7 @@ SWEEPS = 60
 WALL = 0.5
 """A centre keeps so many radii below the tissue's surface, unless it lay less deep before."""
 YIELD = 0.05
-"""So many radii that distance shrinks where nuclei are crowded. One that is pushed out of the tissue is put back inside,
+"""So many radii that distance shrinks where nuclei are crowded. One that is pushed out of the tissue is put back,
 and for once pushes the others without giving way."""
 KICK = 0.2
 """So many radii beside it, if no wall lets it slide, so that two wedged nuclei come free."""
