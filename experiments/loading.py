@@ -46,6 +46,30 @@ def override(values: dict[str, Any], changes: Mapping[str, str]) -> None:
         node[last] = strict_yaml.scalar(text)
 
 
+def placed(config: Model, folder: Path) -> Model:
+    """The config with each relative path in it, and in its parts, counted from a folder."""
+    changes: dict[str, object] = {}
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            changes[name] = placed(value, folder)
+        elif isinstance(value, Path):
+            changes[name] = folder / value.expanduser()
+    return config.model_copy(update=changes)
+
+
+def paths(config: BaseModel) -> dict[str, Path]:
+    """The paths in a config and in its parts, by dotted key."""
+    out: dict[str, Path] = {}
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            out |= {f"{name}.{key}": path for key, path in paths(value).items()}
+        elif isinstance(value, Path):
+            out[name] = value
+    return out
+
+
 def _explained(path: Path, error: ValidationError, kind: type[BaseModel]) -> ConfigError:
     first, *others = error.errors(include_url=False)
     where = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))

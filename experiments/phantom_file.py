@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments import strict_yaml
-from experiments.loading import override, validated
+from experiments.loading import override, paths, placed, validated
 from phantom.config import PhantomConfig
 
 
 def load_phantom(path: Path, overrides: Mapping[str, str] | None = None) -> PhantomConfig:
-    """The phantom that a YAML file describes.
+    """The phantom that a YAML file describes; its paths count from the file's own folder.
 
     Parameters
     ----------
@@ -25,7 +25,12 @@ def load_phantom(path: Path, overrides: Mapping[str, str] | None = None) -> Phan
     """
     values = strict_yaml.load(path)
     override(values, overrides or {})
-    return validated(PhantomConfig, values, path)
+    return placed(validated(PhantomConfig, values, path), path.resolve().parent)
+
+
+def files_of(config: PhantomConfig) -> dict[str, Path]:
+    """The files that a phantom is drawn from: its real anatomy, its real lineage."""
+    return paths(config)
 
 
 def phantom_schema() -> dict[str, Any]:

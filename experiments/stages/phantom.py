@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from experiments.entries import Simulated
+from experiments.phantom_file import files_of
 from experiments.run_folder import RunFolder
 from experiments.stage import Stage
 
@@ -11,11 +14,16 @@ NAME = "phantom"
 
 def phantom_stage(simulated: Simulated, folder: RunFolder) -> Stage:
     """Draws the phantom into the run's folder; its key holds the phantom's whole config and the code that draws it."""
+    files = files_of(simulated.config)
+    settings = simulated.config.model_dump_json(exclude={"title"})
+    for path in files.values():  # a result depends on what a file holds, not on where it lies
+        settings = settings.replace(json.dumps(str(path)), json.dumps(path.name))
     return Stage(
         NAME,
-        simulated.config.model_dump_json(exclude={"title"}),
+        settings,
         (folder.phantom.name,),
         lambda: _draw(simulated, folder),
+        inputs=files,
         code=("phantom",),
     )
 

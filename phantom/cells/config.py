@@ -58,12 +58,6 @@ class CellsConfig(BaseModel):
         1.0, description="share of the volume lost in a division that is back after a cycle; 0: cleavage"
     )
     dt_s: Positive = Field(60.0, description="seconds between the moments that are simulated")
-    frames: Annotated[int, Field(ge=1)] = Field(20, description="how many such moments")
-
-    @property
-    def times_s(self) -> tuple[float, ...]:
-        """The moments, from 0."""
-        return tuple(self.dt_s * k for k in range(self.frames))
 
     def looks(self, difficulty: float) -> Looks:
         """How the cells differ from one another, at a difficulty from 0 to 1."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,8 @@ from phantom.cells.room import Room
 from phantom.lineage import Lineage, read_lineage
 from volumes.errors import ConfigError
 from volumes.shapes import Points
+
+log = logging.getLogger(__name__)
 
 UNEVEN = 0.1
 """A daughter's share of the mother's volume strays at most so far from one half, whatever the table's radii say."""
@@ -100,6 +103,9 @@ def followed(
     inside = room.holds(places) & room.tissue.living(places)
     if not inside.any():
         raise ConfigError("no cell of the table lies in living tissue", file=config.file, field="scale", value=scale)
+    outside = int((~inside).sum())
+    if outside:
+        log.warning("%s: %d of %d places lie outside living tissue and are left out", config.file, outside, len(inside))
     rows = [np.flatnonzero((course.frame == k) & inside) for k in range(len(times_s))]
     if own_radius and course.radius is not None:
         lives = _shrunk(lives, [(course.cell[r], places[r]) for r in rows])
