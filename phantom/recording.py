@@ -10,18 +10,15 @@ from typing import Any
 from phantom.acquisition import Acquisition
 from phantom.config import PhantomConfig
 from phantom.instruments.config import InstrumentKind
-from phantom.phantom import Phantom
+from phantom.transform_files import write_transforms
 from phantom.true_cells import true_cells
 from phantom.truth import FOLDER, INDEX, VERSION, Truth, pose_as_dict, read_truth
-from volumes import DisplacementField, Grid, Transform, write, write_transform
+from volumes import write
 from volumes.atomic import replacing_folder, write_text
 from volumes.errors import ConfigError, OutputError
-from volumes.transform import as_affine
 
 Watcher = Callable[[str, int, int], None]
 """Told of (instrument, its place, how many): the progress bar."""
-FIELD_STEP = 24
-"""A bent transform is sampled for other programs at about so many points along each side."""
 
 
 def write_phantom(config: PhantomConfig, out: str | Path, watch: Watcher | None = None) -> Truth:
@@ -52,7 +49,7 @@ def write_phantom(config: PhantomConfig, out: str | Path, watch: Watcher | None 
             if watch:
                 watch(name, place, len(phantom.acquisitions))
             entries[name] = _record(acquisition, name + suffixes[name], temporary)
-        _write_transforms(phantom, temporary / FOLDER / "transforms")
+        write_transforms(phantom, temporary / FOLDER / "transforms")
         index = {"version": VERSION, "seed": config.seed, "difficulty": config.difficulty, "instruments": entries}
         write_text(temporary / FOLDER / "phantom.json", config.model_dump_json(indent=2) + "\n")
         write_text(temporary / FOLDER / INDEX, json.dumps(index, indent=1) + "\n")
@@ -83,24 +80,6 @@ def _write_drift(acquisition: Acquisition, path: Path) -> None:
     """What the stage moved by since frame 0: to be added to the world points of frame 0."""
     rows = [f"{t},{z!r},{y!r},{x!r}" for t, (z, y, x) in enumerate(acquisition.pose.drift_um.tolist())]
     write_text(path, "\n".join(["t,z_um,y_um,x_um", *rows]) + "\n")
-
-
-def _write_transforms(phantom: Phantom, folder: Path) -> None:
-    """``FIXED_to_MOVING.tfm``, or ``.h5`` where the specimen was bent on the way: sampled, for other programs."""
-    for fixed, seen in phantom.acquisitions.items():
-        for moving in phantom.acquisitions:
-            if moving != fixed:
-                _write_transform(phantom.transform(fixed, moving), seen.grid, folder / f"{fixed}_to_{moving}")
-
-
-def _write_transform(transform: Transform, grid: Grid, stem: Path) -> None:
-    linear = as_affine(transform)
-    if linear is not None:
-        write_transform(linear, stem.with_name(stem.name + ".tfm"))
-        return
-    step = max(grid.extent_um) / FIELD_STEP
-    coarse = grid.with_spacing([min(step, extent) for extent in grid.extent_um])
-    write_transform(DisplacementField.of(transform, coarse), stem.with_name(stem.name + ".h5"))
 
 
 def _suffix(name: str, instrument: InstrumentKind) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from experiments.phantom_file import load_phantom
 from volumes.atomic import write_text
+from volumes.io import read
 from volumes.shapes import Mask, Voxels
 
 log = logging.getLogger(__name__)
@@ -31,8 +34,10 @@ LAPLACIAN = np.array([[[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]])
 BANDS = (0.02, 0.2)
 """Lateral frequencies (cycles a voxel) over which the spectrum's slope is fitted."""
 DIFFICULTIES = (0.0, 0.5, 1.0)
-SEEDS = (10, 11, 12)
-"""Others than those that the defaults were chosen on, 0 to 3."""
+SCANNED = ("embryo", "zebrafish")
+"""Configs beside that of the stacks whose CT and MRI are measured, too."""
+SEEDS = (20, 21, 22)
+"""Others than those that the defaults were chosen on, 0 to 3 and 10 to 12."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Realism:
 
     Parameters
     ----------
-    ratio : mean inside the nuclei over mean outside, raw as the file has it, offset included.
+    ratio : mean inside the nuclei over mean outside, raw as the file has it, offset included; NaN in Hounsfield units.
     correlation : of raw with the mask, over all voxels.
     fill : share of the voxels inside.
     noise : standard deviation of the finest noise (Immerkær 1996, "Fast noise variance estimation", CVIU 64).
@@ -70,7 +75,7 @@ def realism(raw: Voxels, labels: Voxels) -> Realism:
     gradient = np.hypot(*np.gradient(values, axis=(1, 2)))
     rim = mask ^ ndimage.binary_erosion(mask, np.ones((1, 3, 3), bool))
     return Realism(
-        ratio=float(inside / outside),
+        ratio=float(inside / outside) if outside > 0 else math.nan,
         correlation=float(np.corrcoef(values.ravel(), mask.ravel())[0, 1]),
         fill=float(mask.mean()),
         noise=_noise(values) / contrast,
@@ -127,14 +132,38 @@ def real_stacks(data: Path) -> Iterator[tuple[str, Voxels, Voxels]]:
 
 def drawn_stacks(config: Path) -> Iterator[tuple[str, Voxels, Voxels]]:
     """(name, image, labels) of each optical volume of a phantom, over difficulties and seeds."""
-    from experiments.phantom_file import load_phantom
-
     for difficulty in DIFFICULTIES:
         for seed in SEEDS if difficulty == 0.5 else SEEDS[:1]:
             phantom = load_phantom(config, {"difficulty": str(difficulty), "seed": str(seed)}).build()
             for name, acquisition in phantom.acquisitions.items():
                 stack = f"phantom {name}, difficulty {difficulty:g}, seed {seed}"
                 yield stack, acquisition.image()[0].channel(), acquisition.labels()[0].channel()
+
+
+def real_scans(data: Path) -> Iterator[tuple[str, Voxels, Voxels]]:
+    """(name, raw, mask above Otsu's threshold) of a real CT, a real MRI and a live light-sheet stack."""
+    kinds = {
+        "niivue_CT_pitch.nii.gz": ("head, clinical CT", "CT"),
+        "clinical_tutorial_T2.nii.gz": ("head, clinical MRI (T2)", "MRI"),
+        "zf_lightsheet_ref_2016-10-18fish1_pre_xyz5um.nrrd": ("zebrafish, light sheet, at 5 µm", "fluorescence"),
+    }
+    for file, (name, modality) in kinds.items():
+        unit = "um" if file.endswith(".nrrd") else None
+        yield name, *_above_otsu(read(data / "registration" / file, modality=modality, unit=unit).channel())
+
+
+def drawn_scans(config: Path) -> Iterator[tuple[str, Voxels, Voxels]]:
+    """(name, image, mask above Otsu's threshold) of the CT and the MRI of a phantom at the default difficulty."""
+    phantom = load_phantom(config, {"difficulty": "0.5"}).build()
+    for name in ("ct", "mri"):
+        yield f"phantom {config.stem}, {name}", *_above_otsu(phantom[name].image()[0].channel())
+
+
+def _above_otsu(voxels: Voxels) -> tuple[Voxels, Voxels]:
+    from skimage.filters import threshold_otsu
+
+    values = voxels.astype(np.float32)
+    return values, values > threshold_otsu(values)
 
 
 def table(rows: Sequence[tuple[str, Realism]]) -> str:
@@ -151,8 +180,12 @@ def markdown(rows: Sequence[tuple[str, Realism]]) -> str:
     names = list(asdict(rows[0][1]))
     lines = [f"| stack | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for name, found in rows:
-        lines.append(f"| {name} | {' | '.join(f'{value:.2f}' for value in asdict(found).values())} |")
+        lines.append(f"| {name} | {' | '.join(map(_said, asdict(found).values()))} |")
     return "\n".join(lines) + "\n"
+
+
+def _said(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -164,7 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("results/bench/realism.csv"))
     options = parser.parse_args(arguments)
     rows = []
-    for stacks in (real_stacks(options.data), drawn_stacks(options.config)):
+    scanned = [drawn_scans(options.config.with_name(f"{name}.yaml")) for name in SCANNED]
+    for stacks in (real_stacks(options.data), drawn_stacks(options.config), real_scans(options.data), *scanned):
         for name, raw, labels in stacks:
             rows.append((name, realism(raw, labels)))
             log.info("%s: %s", name, rows[-1][1])

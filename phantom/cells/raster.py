@@ -232,6 +232,8 @@ def _edge(
     """The share of a voxel at the edge that is inside, and the mean light there."""
     one, two, three = lengths(e)
     if max(one, two, three) > COARSEST:
+        if np.sqrt(z * z + y * y + x * x) + 0.5 * (one + two + three) < 2 - longest:
+            return 1.0, _averaged(dress, cube, e, z, y, x, rho)
         return _in_parts(bumps, longest, dress, cube, e, z, y, x)
     share = _share(e, z, y, x, rho)
     if share == 0:
@@ -246,6 +248,24 @@ def _share(e: Edges, z: float, y: float, x: float, rho: float) -> float:
     far = max(np.sqrt(z * z + y * y + x * x), 1e-12)
     width = min(across(e, z / far, y / far, x / far) * rho / far, WIDEST)
     return 1.0 if width == 0 else min(max(0.5 + (1 - rho * rho * rho) / (3 * width), 0.0), 1.0)
+
+
+@kernel
+def _averaged(dress: AnyArray, cube: AnyArray, e: Edges, z: float, y: float, x: float, rho: float) -> float:
+    """The mean light of a coarse voxel that lies wholly inside; ρ is taken to grow with |v| within it."""
+    one, two, three = lengths(e)
+    p, q, r = int(np.ceil(one / COARSEST)), int(np.ceil(two / COARSEST)), int(np.ceil(three / COARSEST))
+    steep = rho / max(np.sqrt(z * z + y * y + x * x), 1e-12)
+    total = 0.0
+    for a in range(p):
+        for b in range(q):
+            for c in range(r):
+                s, t, u = (a + 0.5) / p - 0.5, (b + 0.5) / q - 0.5, (c + 0.5) / r - 0.5
+                vz = z + s * e[0] + t * e[3] + u * e[6]
+                vy = y + s * e[1] + t * e[4] + u * e[7]
+                vx = x + s * e[2] + t * e[5] + u * e[8]
+                total += shine(cube, dress, vz, vy, vx, min(steep * np.sqrt(vz * vz + vy * vy + vx * vx), 1.0))
+    return total / (p * q * r)
 
 
 @kernel

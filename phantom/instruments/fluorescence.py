@@ -143,7 +143,7 @@ class FluorescenceConfig(InstrumentConfig):
     numerical_aperture: Positive | None = Field(None, description="left out: 1 falling to 0.3 with difficulty")
     photons: Positive | None = Field(
         None,
-        description="from a voxel of the median nucleus at the surface; left out: 60 (light sheet) or 220 (confocal), "
+        description="from a voxel of the median nucleus at the surface; left out: 52 (light sheet) or 190 (confocal), "
         "divided by (1 + 5 × difficulty)²",
     )
     background: NotNegative | None = Field(
@@ -216,7 +216,7 @@ class FluorescenceConfig(InstrumentConfig):
 class LightSheetConfig(FluorescenceConfig):
     """A light-sheet microscope with a scientific CMOS camera."""
 
-    easy_photons = 60.0
+    easy_photons = 52.0
 
     kind: Literal["light_sheet"] = "light_sheet"
     sheet_sigma_um: Positive | None = Field(
@@ -261,7 +261,7 @@ class LightSheetConfig(FluorescenceConfig):
 class ConfocalConfig(FluorescenceConfig):
     """A point-scanning confocal microscope with a photomultiplier."""
 
-    easy_photons = 220.0
+    easy_photons = 190.0
 
     kind: Literal["confocal"] = "confocal"
     offset: NotNegative = Field(20.0, le=60000, description="counts without light")
