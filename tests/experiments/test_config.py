@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.resources
 import json
 import os
@@ -11,9 +12,14 @@ import pytest
 from pydantic import ValidationError
 
 from experiments.config import Experiment, Suite, dump, json_schema, load
-from experiments.phantom_file import load_phantom, phantom_schema
+from experiments.entries import Simulated
+from experiments.fingerprint import stage_key
+from experiments.phantom_file import files_of, load_phantom, phantom_schema
+from experiments.run_folder import RunFolder
+from experiments.stages.phantom import phantom_stage
 from volumes.errors import ConfigError
 
+CONFIGS = Path(str(importlib.resources.files("configs")))
 PAIR = """
 name: pair
 sources:
@@ -198,3 +204,28 @@ def test_a_phantom_in_a_suite_takes_overrides(write) -> None:
     part = config.parts["a"].phantom
     assert part is not None
     assert part.config.difficulty == 0.25
+
+
+def test_paths_in_a_phantom_count_from_its_own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = {"ascidian": ["cells.motion.file"], "zebrafish": ["anatomy.terk", "anatomy.h2b"], "embryo": []}
+    for name, keys in shipped.items():
+        files = files_of(load_phantom(CONFIGS / "phantom" / f"{name}.yaml"))
+        assert sorted(files) == sorted(keys)
+        assert all(path.is_absolute() and path.is_file() for path in files.values())
+
+
+def test_a_phantoms_stage_depends_on_what_its_files_hold_and_not_on_where_they_lie(tmp_path):
+    source = CONFIGS / "phantom" / "ascidian.yaml"
+    keys = []
+    for place, more in (("one", ""), ("two", ""), ("three", "\n")):
+        (tmp_path / place / "phantom").mkdir(parents=True)
+        (tmp_path / place / "demo_data").mkdir()
+        config = tmp_path / place / "phantom" / "ascidian.yaml"
+        config.write_text(source.read_text())
+        lineage = gzip.decompress((CONFIGS / "demo_data" / "phallusia_Pm03.csv.gz").read_bytes())
+        packed = gzip.compress(lineage + more.encode(), mtime=0)
+        (tmp_path / place / "demo_data" / "phallusia_Pm03.csv.gz").write_bytes(packed)
+        stage = phantom_stage(Simulated(config=load_phantom(config)), RunFolder(tmp_path / "run"))
+        keys.append(stage_key(stage.name, stage.settings, stage.inputs, (), stage.code))
+    assert keys[0] == keys[1] != keys[2]
