@@ -79,6 +79,14 @@ class Suite(Closed):
     summary: str = ""
     parts: dict[Name, Experiment] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _told_apart(self) -> Suite:
+        names = [part.name for part in self.parts.values()]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two parts are both named {name!r}: their figures could not be told apart")
+        return self
+
 
 Config: TypeAlias = Experiment | Suite
 
@@ -96,11 +104,10 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> Config:
     ConfigError : the file cannot be read safely, or a key is unknown, mistyped, of the wrong type or out of range.
     """
     values, changes, folder = strict_yaml.load(path), dict(overrides or {}), path.resolve().parent
-    names = [f"parts.{name}." for name in values["parts"]] if isinstance(values.get("parts"), dict) else [""]
-    inside = {prefix: _taken(changes, f"{prefix}phantom.config.") for prefix in names}
+    inside = {prefix: _taken(changes, f"{prefix}phantom.config.") for prefix in _parts(values)}
     override(values, changes)
-    for prefix, part in zip(names, values["parts"].values() if names != [""] else [values], strict=True):
-        _read_phantom(part, folder, inside[prefix])
+    for prefix, part in _parts(values).items():
+        _read_phantom(part, folder, inside.get(prefix, {}))
     kind: type[Experiment] | type[Suite] = Suite if "parts" in values else Experiment
     return _absolute(validated(kind, values, path), folder)
 
@@ -128,6 +135,12 @@ def json_schema() -> dict[str, Any]:
 
     schema = TypeAdapter(Config).json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "fusetrack experiment", **schema}
+
+
+def _parts(values: Mapping[str, Any]) -> dict[str, object]:
+    """Each experiment's values by the beginning of its dotted keys: those of a suite's parts, or the whole."""
+    parts = values.get("parts")
+    return {f"parts.{name}.": part for name, part in parts.items()} if isinstance(parts, dict) else {"": values}
 
 
 def _taken(changes: dict[str, str], prefix: str) -> dict[str, str]:

@@ -70,9 +70,9 @@ def run(config: Config, out: Path, watch: Watcher = unwatched) -> RunResult:
     """
     folder = RunFolder(out)
     with folder.locked():
-        write_text(folder.config, dump(config))
         parts = parts_of(config, folder)
         _write_manifest(config, folder, parts, "unfinished")
+        write_text(folder.config, dump(config))
         done: list[tuple[str, Done]] = []
         failure: StageError | None = None
         for place, part in enumerate(parts):

@@ -83,10 +83,14 @@ class RunFolder:
 
         Raises
         ------
-        OutputError : another run holds the folder, or it holds files that no run wrote.
+        OutputError : another run holds the folder, it holds files that no run wrote, or it cannot be created.
         """
         self._refuse_foreign()
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            problem = f"cannot be created: {error.strerror or error}"
+            raise OutputError(problem, file=self.path, remedy="Choose another folder with --out") from error
         with (self.path / LOCK).open("a") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

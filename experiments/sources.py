@@ -93,5 +93,5 @@ def origin(experiment: Experiment, names: tuple[str, ...]) -> tuple[Origin, str]
     if simulated and all(simulated):
         return "simulated", "; ".join(notes) or "simulated voxels"
     if any(simulated) or any(source.displaced for source in chosen):
-        return "mixed", "; ".join(notes)
+        return "mixed", "; ".join(notes) or "measured beside simulated voxels"
     return "real", "; ".join(notes) or "measured voxels"

@@ -54,24 +54,35 @@ def load(path: Path) -> dict[str, Any]:
 
 def parse(text: str, path: Path) -> dict[str, Any]:
     """The mapping that a YAML text holds; ``path`` is named in errors. Raises as :func:`load` does."""
-    try:
-        _refuse_tricks(text, path)
-        root = yaml.compose(text, _CoreLoader)
-        _refuse_double_keys(root, path, "")
-        value = yaml.load(text, _CoreLoader)  # noqa: S506 - a SafeLoader with fewer types
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            f"is not valid YAML: {_line(error)}", file=path, remedy="Mend the indentation there"
-        ) from error
+    value = _value(text, path)
     if not isinstance(value, dict):
         raise ConfigError("must be a mapping of keys to values", file=path, value=type(value).__name__)
     return value
 
 
 def scalar(text: str) -> Any:  # noqa: ANN401 - whatever the text stands for
-    """The value of one ``--set`` right-hand side: a number, true, false, null, a [flow, list] or text."""
-    _refuse_tricks(text, Path("--set"))
-    return yaml.load(text, _CoreLoader)  # noqa: S506
+    """The value of one ``--set`` right-hand side: a number, true, false, null, a [flow, list] or text.
+
+    Raises
+    ------
+    ConfigError : a tag, an anchor, an alias, one key twice, or no YAML.
+    """
+    return _value(text, Path("--set"))
+
+
+def _value(text: str, path: Path) -> Any:  # noqa: ANN401 - whatever the text stands for
+    try:
+        _refuse_tricks(text, path)
+        _refuse_double_keys(yaml.compose(text, _CoreLoader), path, "")
+        return yaml.load(text, _CoreLoader)  # noqa: S506 - a SafeLoader with fewer types
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"is not valid YAML: {_line(error)}", file=path, remedy="Mend the indentation or the brackets there"
+        ) from error
+    except RecursionError as error:
+        raise ConfigError("is nested too deeply", file=path, remedy="Write it with fewer brackets") from error
+    except ValueError as error:
+        raise ConfigError(f"holds a number that cannot be read: {error}", file=path) from error
 
 
 def _refuse_tricks(text: str, path: Path) -> None:

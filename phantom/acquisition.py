@@ -16,9 +16,11 @@ from phantom.cells.cells import Cells
 from phantom.cells.history import History
 from phantom.cells.raster import rasterised
 from phantom.cells.texture import Look
-from phantom.instruments.instrument import Instrument
+from phantom.instruments.instrument import Instrument, Picture
+from phantom.physics.camera import Camera
 from phantom.pose import Pose, seeded
 from phantom.scene import Scene
+from volumes.errors import ConfigError
 from volumes.grid import Grid
 from volumes.shapes import AnyArray, ChannelVoxels, Points, Shape3, Voxels
 from volumes.timelapse import TimeLapse
@@ -32,6 +34,8 @@ SOFT = 1.0
 """Voxels that the soft edge of a body reaches beyond it."""
 BENT = 1.1
 """Room for the bending of a body's box within itself, where the pose is not linear."""
+CUT_OFF = 0.2
+"""A slab of which a larger share lies beyond what the instrument can write is refused: it would show nothing true."""
 Kind = Literal["image", "clean", "labels"]
 
 
@@ -160,10 +164,27 @@ class Acquisition:
         count = 1 if self.instrument.projects else scene.core.stop - scene.core.start
         noise = [seeded(self.seed, self.name, 2, frame, first + plane) for plane in range(count)]
         picture = self.instrument.take(scene, noise)
+        self._require_range(picture, frame)
         row = scene.raster.row[scene.core]
         if self.instrument.projects:
             row = _foremost(row)
         return Drawn(picture.image, picture.clean, _labelled(row, scene.cells.number, self.label_type))
+
+    def _require_range(self, picture: Picture, frame: int) -> None:
+        """Raise ConfigError for a picture that is mostly cut off at the largest number, or at a negative smallest."""
+        image, limits = picture.image, np.iinfo(self.instrument.dtype)
+        camera = getattr(self.instrument, "camera", None)
+        top = camera.saturation if isinstance(camera, Camera) else limits.max
+        lost = image == top
+        if limits.min < 0:
+            lost |= image == limits.min
+        if lost.mean() > CUT_OFF:
+            raise ConfigError(
+                f"{lost.mean():.0%} of the voxels of frame {frame} are too bright or too dark to be written",
+                field=f"instruments.{self.name}",
+                value=f"{float(picture.clean.max()):.4g} without noise, {top} can be written",
+                remedy="Lower photons, gain or stain, or what adds noise",
+            )
 
     @property
     def label_type(self) -> np.dtype[Any]:
@@ -236,10 +257,12 @@ class DrawnArray:
 
     def __getitem__(self, key: Any, /) -> Any:  # noqa: ANN401 - any numpy index
         parts = key if isinstance(key, tuple) else (key,)
-        if len(parts) >= 2 and Ellipsis not in parts and isinstance(parts[1], slice):
-            start, stop, _ = parts[1].indices(self.shape[1])
-            rest = (parts[0], slice(None, None, parts[1].step), *parts[2:])
-            return self._planes(start, max(start, stop))[None][rest]
+        # Only behind a plain first index is the second one sure to count planes, in numpy's rules.
+        if len(parts) >= 2 and type(parts[0]) in (int, slice) and isinstance(parts[1], slice):
+            start, stop, step = parts[1].indices(self.shape[1])
+            if step > 0:
+                rest = (parts[0], slice(None, None, step), *parts[2:])
+                return self._planes(start, max(start, stop))[None][rest]
         return self._planes(0, self.shape[1])[None][key]
 
     def _planes(self, start: int, stop: int) -> AnyArray:

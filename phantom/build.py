@@ -19,6 +19,9 @@ MOST_MOMENTS = 100_000
 MOST_VOXELS = 1 << 28
 """What is drawn at once, a slab with all planes that its blur reaches to, has no more voxels than this."""
 
+MOST_BLURRED = 8192
+"""Nor does blur reach over more planes than this: voxels that are so much finer than the optics show nothing."""
+
 
 def built(config: PhantomConfig) -> Phantom:
     """The phantom of a config; each part draws from a generator of its own, so that one can change alone."""
@@ -37,7 +40,7 @@ def _moments(config: PhantomConfig) -> tuple[float, ...]:
         moments = (instrument.start_s + step * (instrument.frames - 1)) / config.cells.dt_s
         if max(moments, instrument.frames) > MOST_MOMENTS:
             raise ConfigError(
-                f"asks for {instrument.frames} frames until moment {moments:.3g} of the cells; {MOST_MOMENTS} are allowed",
+                f"needs {instrument.frames} frames and {moments:.3g} moments of the cells; {MOST_MOMENTS} are allowed",
                 field=f"instruments.{name}.frames, start_s, dt_s",
                 value=(instrument.frames, instrument.start_s, step),
                 remedy="Take fewer frames, start earlier, or make cells.dt_s longer",
@@ -68,10 +71,10 @@ def _require_room(acquisition: Acquisition) -> None:
     grid = acquisition.pose.grid
     halo = 2 * math.ceil(acquisition.instrument.halo_um / grid.spacing_um[0])
     planes = acquisition.slab_planes + halo
-    if planes * grid.shape[1] * grid.shape[2] > MOST_VOXELS:
+    if halo > MOST_BLURRED or planes * grid.shape[1] * grid.shape[2] > MOST_VOXELS:
         raise ConfigError(
             f"one slab has {planes} × {grid.shape[1]} × {grid.shape[2]} voxels, {halo} planes of them for the blur",
             field=f"instruments.{acquisition.name}.shape, spacing_um",
             value=(grid.shape, grid.spacing_um),
-            remedy=f"Ask for fewer or larger voxels: {MOST_VOXELS} are drawn at once at the most",
+            remedy=f"Ask for fewer or larger voxels: {MOST_VOXELS} are drawn at once, {MOST_BLURRED} planes for blur",
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from phantom.anatomy.config import AnatomyConfig
 from phantom.cells.config import CellsConfig
@@ -35,6 +36,17 @@ class PhantomConfig(BaseModel):
     anatomy: AnatomyConfig
     cells: CellsConfig
     instruments: dict[Name, InstrumentKind] = Field(min_length=1)
+
+    @field_validator("instruments")
+    @classmethod
+    def _files_of_their_own(cls, value: dict[str, InstrumentKind]) -> dict[str, InstrumentKind]:
+        """No two names may stand for one file, also where a disk takes capitals and small letters for the same."""
+        pairs = [f"{a}_to_{b}" for a in value for b in value if a != b]
+        for names, what in ((list(value), "instruments"), (pairs, "transforms")):
+            twice = [name for name, count in Counter(map(str.lower, names)).items() if count > 1]
+            if twice:
+                raise ValueError(f"two {what} would be written to one file, {twice[0]}: rename an instrument")
+        return value
 
     def build(self) -> Phantom:
         """The phantom; its pictures are drawn when they are asked for.

@@ -19,6 +19,18 @@ from volumes.transform import Affine, Composite, Transform
 STEP_UM = 0.01
 """Step of the difference quotients in :meth:`Pose.stretch`; the maps are smooth over far longer lengths."""
 
+LIMITS = {
+    "spacing_um": (1e-3, 1e5),
+    "scale": (0.01, 100.0),
+    "origin_um": (-1e7, 1e7),
+    "looks_at_um": (-1e7, 1e7),
+    "rotation_deg": (-3600.0, 3600.0),
+    "deformation_um": (0.0, 1e5),
+    "drift_um": (0.0, 1e5),
+}
+"""Beyond these a number was meant in another unit, and places would be lost in rounding."""
+_CALLED = {"rms_um": "deformation_um", "shortest_um": "deformation_scale_um"}
+
 
 def seeded(seed: int, name: str, *purpose: int) -> np.random.Generator:
     """A generator for one purpose of one thing with a name, independent of all others from the same seed."""
@@ -76,12 +88,14 @@ def posed(config: InstrumentConfig, centre_um: AnyArray, extent_um: AnyArray, se
 
     Raises
     ------
-    ConfigError : axes that are no permutation, or a deformation too steep for its wavelength.
+    ConfigError : numbers beyond :data:`LIMITS`, axes that are no permutation, or a deformation too steep for its
+        wavelength; the field names the instrument.
     """
-    grid = Grid(config.shape, config.spacing_um, config.origin_um, _direction(config.axes))
+    _require_limits(config, name)
+    grid = Grid(config.shape, config.spacing_um, config.origin_um, _direction(config.axes, name))
     looks_at = np.asarray([centre_um if config.looks_at_um is None else config.looks_at_um])
     linear = Rotation.from_rotvec(np.radians(config.rotation_deg)).as_matrix() * np.asarray(config.scale)
-    bent = _deformation(config, centre_um, extent_um, seeded(seed, name, 0))
+    bent = _deformation(config, centre_um, extent_um, seed, name)
     centre = looks_at if bent is None else bent(looks_at)
     matrix = np.eye(4)
     matrix[:3, :3] = linear
@@ -93,19 +107,41 @@ def posed(config: InstrumentConfig, centre_um: AnyArray, extent_um: AnyArray, se
 
 
 def _deformation(
-    config: InstrumentConfig, centre_um: AnyArray, extent_um: AnyArray, rng: np.random.Generator
+    config: InstrumentConfig, centre_um: AnyArray, extent_um: AnyArray, seed: int, name: str
 ) -> Deformation | None:
     if config.deformation_um == 0:
         return None
     shortest = config.deformation_scale_um or float(max(extent_um)) / 2
     centre, sides = ((float(z), float(y), float(x)) for z, y, x in (centre_um, extent_um))
-    return Deformation.random(config.deformation_um, shortest, rng, centre_um=centre, extent_um=sides)
+    rng = seeded(seed, name, 0)
+    try:
+        return Deformation.random(config.deformation_um, shortest, rng, centre_um=centre, extent_um=sides)
+    except ConfigError as error:
+        field = f"instruments.{name}.{_CALLED.get(str(error.field), 'deformation_um')}"
+        raise ConfigError(error.problem, field=field, value=error.value, remedy=error.remedy) from error
 
 
-def _direction(axes: tuple[str, str, str]) -> tuple[Triple, Triple, Triple]:
+def _require_limits(config: InstrumentConfig, name: str) -> None:
+    for field, (low, high) in LIMITS.items():
+        value = getattr(config, field)
+        if value is not None and not (low <= np.min(value) and np.max(value) <= high):
+            raise ConfigError(
+                f"must lie within {low:g} and {high:g}",
+                field=f"instruments.{name}.{field}",
+                value=value,
+                remedy="Give lengths in µm, angles in degrees",
+            )
+
+
+def _direction(axes: tuple[str, str, str], name: str) -> tuple[Triple, Triple, Triple]:
     names = [axis.removeprefix("-") for axis in axes]
     if sorted(names) != ["x", "y", "z"]:
-        raise ConfigError("must name each of z, y, x once", field="axes", value=axes)
+        raise ConfigError(
+            "must name each of z, y, x once",
+            field=f"instruments.{name}.axes",
+            value=axes,
+            remedy="For example [-x, y, z]",
+        )
     matrix = np.zeros((3, 3))
     for column, (axis, name) in enumerate(zip(axes, names, strict=True)):
         matrix["zyx".index(name), column] = -1.0 if axis.startswith("-") else 1.0

@@ -83,15 +83,18 @@ def _write_drift(acquisition: Acquisition, path: Path) -> None:
 
 
 def _suffix(name: str, instrument: InstrumentKind) -> str:
+    """Suffix of an instrument's file; refused before anything is drawn where the format cannot hold its volumes."""
     chosen = instrument.format or ("nii.gz" if instrument.kind in ("ct", "mri") else "ome.zarr")
     if chosen in ("nii.gz", "nrrd") and instrument.frames > 1:
-        raise ConfigError(
+        problem, remedy = (
             f"{chosen} holds one volume, not {instrument.frames} frames",
-            field=f"instruments.{name}.format",
-            value=chosen,
-            remedy="Use ome.zarr or ome.tif, or one frame",
+            "ome.zarr or ome.tif, or one frame",
         )
-    return f".{chosen}"
+    elif chosen == "ome.tif" and instrument.axes != ("z", "y", "x"):
+        problem, remedy = f"ome.tif cannot say that the axes are {', '.join(instrument.axes)}", "ome.zarr"
+    else:
+        return f".{chosen}"
+    raise ConfigError(problem, field=f"instruments.{name}.format", value=chosen, remedy=f"Use {remedy}")
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -131,11 +131,10 @@ def _drawn(config: SamplesConfig, rng: np.random.Generator) -> Sample:
     taken: dict[str, Acquisition] = {}
     for name in config.instruments:
         taken[name] = _acquisition(config, name, spacing, anatomy, history, look, difficulty, rng)
-    drawn = {name: acquisition.drawn(0, 0) for name, acquisition in taken.items()}
-    straight = taken[config.instruments[0]]
-    images = {name: _volume(taken[name], found.image) for name, found in drawn.items()}
-    clean = {name: _volume(taken[name], found.clean) for name, found in drawn.items()}
-    return Sample(images, clean, straight.labels()[0], difficulty)
+    images = {name: _in_memory(acquisition.image()[0]) for name, acquisition in taken.items()}
+    clean = {name: _in_memory(acquisition.clean()[0]) for name, acquisition in taken.items()}
+    labels = _in_memory(taken[config.instruments[0]].labels()[0])
+    return Sample(images, clean, labels, difficulty)
 
 
 def _acquisition(
@@ -197,8 +196,8 @@ def _smooth(rng: np.random.Generator, sigma: float) -> AnyArray:
     return np.asarray((noise - noise.mean()) / noise.std())
 
 
-def _volume(acquisition: Acquisition, voxels: AnyArray) -> Volume:
-    return Volume(voxels[None], acquisition.grid, (acquisition.instrument.channel,))
+def _in_memory(volume: Volume) -> Volume:
+    return volume.with_data(volume.array)
 
 
 _KINDS: TypeAdapter[InstrumentKind] = TypeAdapter(InstrumentKind)

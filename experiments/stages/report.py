@@ -70,7 +70,7 @@ def _write(config: Config, parts: Parts, folder: RunFolder, failure: StageError 
 
 def _sections(experiment: Experiment, folder: RunFolder) -> Iterator[Section]:
     """The figures of the stages that are done; a stage that did not run has none."""
-    scores = read_json(folder.scores)
+    scores = read_json(folder.scores) if folder.marker(evaluate.NAME).exists() else {}
     if experiment.register_ and folder.marker(register.NAME).exists():
         for name in experiment.moving:
             yield _registration(experiment, folder, name, scores.get("registration", {}).get(name))
@@ -80,7 +80,7 @@ def _sections(experiment: Experiment, folder: RunFolder) -> Iterator[Section]:
         yield _segmentation(experiment, folder, scores.get("segmentation", {}))
     if experiment.link and folder.marker(link.NAME).exists():
         yield _tracking(experiment, folder, scores.get("linking", {}))
-    if scores and folder.marker(evaluate.NAME).exists():
+    if scores:
         yield from _evaluation(experiment, folder)
 
 

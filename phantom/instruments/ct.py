@@ -155,13 +155,20 @@ class CTConfig(InstrumentConfig):
 
         Raises
         ------
-        ConfigError : a difficulty outside of [0, 1].
+        ConfigError : a difficulty outside of [0, 1], or no light on the detector.
         """
         if not 0 <= difficulty <= 1:
             raise ConfigError("must be in [0, 1]", field="difficulty", value=difficulty)
         stain = self.stain_mg_per_ml * iodine_per_mm(self.kev)
         photons = self.photons or self._exposure(self.noise_hu or 40 * 16**difficulty)
         ring_sd = 8**difficulty / np.sqrt(photons * self.views) if self.ring_sd is None else self.ring_sd
+        if not (photons >= 1 and ring_sd <= 1):
+            raise ConfigError(
+                f"leave {photons:.3g} photons and columns whose gains differ by {ring_sd:.3g}: no picture",
+                field="photons, noise_hu, ring_sd",
+                value=(self.photons, self.noise_hu, self.ring_sd),
+                remedy="Ask for 1 photon or more, and for gains that differ by 1 or less",
+            )
         return CT(
             water_per_mm=self._water_per_mm(),
             tissue_per_mm=xray_per_mm(self.kev),

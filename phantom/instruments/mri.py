@@ -22,6 +22,8 @@ from volumes.volume import Channel
 
 GAIN = 4000.0
 """Number that is written for the signal of fully relaxed water (1)."""
+FAINTEST = 16.0
+"""Where the brightest tissue is written as less than this, rounding leaves nothing of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +121,18 @@ class MRIConfig(InstrumentConfig):
 
         Raises
         ------
-        ConfigError : a difficulty outside of [0, 1].
+        ConfigError : a difficulty outside of [0, 1], or times that leave no signal.
         """
         if not 0 <= difficulty <= 1:
             raise ConfigError("must be in [0, 1]", field="difficulty", value=difficulty)
         signals = tissues.spin_echo(self.tr_ms, self.te_ms)
+        if signals.max() * GAIN < FAINTEST:
+            raise ConfigError(
+                "leaves no signal",
+                field="tr_ms, te_ms",
+                value=(self.tr_ms, self.te_ms),
+                remedy="Take a longer tr_ms or a shorter te_ms",
+            )
         return MRI(
             signals=signals,
             nuclear_contrast=self.nuclear_contrast,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments.run_folder import RunFolder, read_json, write_json
-from volumes.atomic import PREFIX
+from volumes.atomic import OLD, PREFIX, RANDOM
 from volumes.errors import OutputError
 
 HOLDER = """
@@ -88,3 +88,45 @@ def test_a_spoilt_json_is_an_error_that_names_it(tmp_path: Path, text: str) -> N
 
 def test_a_missing_json_is_empty(tmp_path: Path) -> None:
     assert read_json(tmp_path / "none.json") == {}
+
+
+def test_a_folder_that_cannot_be_made_is_a_typed_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be created") as caught, RunFolder(tmp_path / "file" / "run").locked():
+        pass
+    assert caught.value.file == str(tmp_path / "file" / "run")
+
+
+def test_an_empty_folder_and_one_of_a_run_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    folder = RunFolder(tmp_path / "run")
+    for _ in range(2):
+        with folder.locked():
+            write_json(folder.manifest, {"status": "complete"})
+    assert read_json(folder.manifest) == {"status": "complete"}
+
+
+def test_what_was_set_aside_gets_its_name_back_and_volumes_are_not_searched(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with folder.locked():
+        pass
+    aside = folder.path / f"{OLD}{'0' * RANDOM}-fused.ome.zarr"
+    aside.mkdir()
+    (aside / "zarr.json").write_text("whole")
+    inside = folder.path / "labels.ome.zarr" / f"{PREFIX}chunk"
+    inside.parent.mkdir()
+    inside.touch()
+    with folder.locked():
+        assert (folder.path / "fused.ome.zarr" / "zarr.json").read_text() == "whole"
+        assert not aside.exists()
+        assert inside.exists()
+
+
+def test_the_places_of_sources_and_parts_do_not_meet(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    places = [folder.transform("a"), folder.transform("b"), folder.registration("a"), folder.marker("a")]
+    places += [folder.part("a").transform("a"), folder.part("a").manifest, folder.manifest, folder.timings]
+    places += [folder.scores, folder.evaluation, folder.report, folder.config, folder.phantom]
+    assert len(set(places)) == len(places)
+    assert all(place.is_relative_to(tmp_path) for place in places)
+    assert folder.markers() == []

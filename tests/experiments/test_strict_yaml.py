@@ -117,3 +117,23 @@ def test_an_override_is_one_value() -> None:
     assert scalar("max") == "max"
     with pytest.raises(ConfigError):
         scalar("!!python/name:os.system")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("a: " + "[" * 900 + "]" * 900, "nested too deeply"), ("a: " + "9" * 5000, "number that cannot be read")],
+)
+def test_what_the_parser_chokes_on_is_a_typed_error(text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        parse(text, HERE)
+    assert caught.value.file == "config.yaml"
+
+
+def test_a_merge_key_merges_nothing() -> None:
+    assert parse("a: {<<: {b: 1}, c: 2}\n", HERE) == {"a": {"<<": {"b": 1}, "c": 2}}
+
+
+@pytest.mark.parametrize(("text", "line"), [("a: 1\nb: [1\n", 3), ("a: 1\n\tb: 2\n", 2)])
+def test_the_line_of_a_slip_is_told(text: str, line: int) -> None:
+    with pytest.raises(ConfigError, match=f"line {line}"):
+        parse(text, HERE)

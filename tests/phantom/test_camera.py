@@ -105,3 +105,22 @@ def test_what_cannot_be_is_refused(rng):
 def test_a_camera_that_cannot_be_is_refused(field, value):
     with pytest.raises(ConfigError, match=field):
         Camera(**{field: value})
+
+
+def test_hot_pixels_are_as_many_and_as_hot_as_asked():
+    camera = Camera(hot_share=0.03, hot=50.0)
+    extra = camera.hot_pixels((400, 500), 5)
+    hot = extra[extra > 0]
+    assert stats.binomtest(len(hot), extra.size, 0.03).pvalue > 1e-3
+    assert stats.kstest(hot, stats.expon(scale=50.0).cdf).pvalue > 1e-3
+    rows, columns = np.nonzero(extra)
+    assert stats.kstest(rows / 400, "uniform").pvalue > 1e-3
+    assert stats.kstest(columns / 500, "uniform").pvalue > 1e-3
+
+
+def test_dark_current_and_hot_pixels_are_not_dimmed_by_the_efficiency():
+    camera = Camera(gain=2.0, offset=10.0, read_sd=0.0, efficiency=0.5, dark=8.0, hot_share=1.0, hot=4000.0)
+    dark = np.zeros((300, 20, 20), np.float32)
+    mean = camera.picture(dark, generators(300), 1).astype(float).mean(0)
+    expected = 10 + 2 * (8 + camera.hot_pixels((20, 20), 1))
+    assert stats.kstest(((mean - expected) / np.sqrt(2 * (expected - 10) / 300)).ravel(), "norm").pvalue > 1e-3

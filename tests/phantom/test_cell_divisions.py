@@ -156,3 +156,33 @@ def test_brightness_has_the_spread_of_its_difficulty(rng):
     assert np.median(shine[:, 0]) == pytest.approx(1, abs=0.03)
     assert abs(np.corrcoef(shine[:, 0], shine[:, 2])[0, 1]) < 0.05
     assert (shine[:, 2] == 0).mean() == pytest.approx(0.2, abs=0.03)
+
+
+def test_newborn_cells_have_the_sizes_shapes_and_turns_asked_for(rng):
+    cells = newborn(4000, 7, Looks(5.0, 0.2, 0.25, 0.03, 0.3, 1.6), rng)
+    logs = np.log(cells.radius_um)
+    assert np.median(cells.radius_um) == pytest.approx(5.0, rel=0.01)
+    assert logs.std() == pytest.approx(0.2, rel=0.05)
+    assert np.abs(logs - np.log(5)).max() <= 0.5 + 1e-9
+    np.testing.assert_allclose(cells.log_axes.sum(1), 0, atol=1e-12)
+    assert cells.log_axes.std() == pytest.approx(0.25 * np.sqrt(2 / 3), rel=0.05)
+    assert cells.bumps.std() == pytest.approx(0.03, rel=0.05)
+    assert np.median(cells.body) == pytest.approx(1.6, rel=0.01)
+    assert (cells.body >= 1).all()
+    assert np.abs(cells.turn.mean(0)).max() < 5 / np.sqrt(3 * 4000)
+    assert len(np.unique(cells.seed)) == 4000
+    seen = cells.seen(0.0, 1.0)
+    np.testing.assert_allclose(seen.radius_um, cells.radius_um)
+    np.testing.assert_allclose(np.linalg.norm(seen.frame_um, axis=1), cells.radius_um[:, None] * np.exp(cells.log_axes))
+
+
+def test_cells_fill_the_field_that_is_asked_for(rng):
+    middle, sides = np.array([4.0, -6.0, 2.0]), np.array([40.0, 44.0, 30.0])
+    config = CellsConfig(density=0.2, radius_um=3.0, size_spread=0.1, centre_um=tuple(middle), size_um=tuple(sides))
+    (cells,) = simulated(config, Everywhere(), [0.0], 0.5, rng).moments
+    assert (np.abs(cells.centre_um - middle) <= sides / 2).all()
+    assert cells.volume_um3.sum() / sides.prod() == pytest.approx(0.2, rel=0.12)
+    np.testing.assert_allclose(np.ptp(cells.centre_um, axis=0), sides, rtol=0.2)
+    counted = CellsConfig(count=17, radius_um=3.0, density=0.2)
+    (few,) = simulated(counted, Everywhere(), [0.0], 0.5, rng).moments
+    assert few.number.tolist() == list(range(1, 18))

@@ -125,3 +125,32 @@ def test_what_cannot_be_is_refused(block):
             built(kind, wavelength_nm=520.0)
     with pytest.raises(GridError, match="halo"):
         built(SWIRConfig).take(block().slab(4, 9, 2.0), generators(0, 5))
+
+
+def test_defocus_widens_a_point_by_the_cone_of_the_lens(block):
+    """A point d µm from the focus has the variance ``σ² + (NA d / 2n)²`` along y and along x."""
+    scene = block(tissue="medium", balls=0)
+    one = built(SWIRProjectionConfig, 0.0, focus_um=10.0, background=0.0, uptake=0.0, numerical_aperture=0.5)
+    y, x = np.mgrid[: SHAPE[1], : SHAPE[2]]
+    for plane in (5, 9, 13):
+        light = np.zeros(SHAPE, np.float32)
+        light[plane, 24, 20] = 1e4
+        seen = taken(one, replace(scene, light=light)).clean[0].astype(float) - 500
+        away = 2.0 * plane - 10.0
+        expected = one.detection.spread.lateral_um**2 + (0.5 / (2 * 1.33) * away) ** 2
+        for at, middle in ((y, 24), (x, 20)):
+            assert (seen * (at - middle) ** 2).sum() / seen.sum() == pytest.approx(expected, rel=0.03)
+
+
+def test_light_from_below_is_dimmed_as_beer_and_lambert_say_and_scattered_light_is_collected(block):
+    scene = replace(block(tissue="vessel", balls=0), light=np.ones(SHAPE, np.float32))
+    for collected in (0.0, 0.4):
+        one = built(SWIRProjectionConfig, 0.0, turbidity=90.0, collected=collected, uptake=0.0, offset=0.0, photons=1e5)
+        turbid = one.detection.turbidity
+        depth_mm = (np.arange(SHAPE[0]) + 0.5) * SPACING[0] * 1e-3
+        sharp, left = (
+            np.exp(-depth_mm * mu[CODE["vessel"]]) for mu in (turbid.scattering_per_mm, turbid.absorption_per_mm)
+        )
+        expected = 1e5 * (left * (sharp + collected * (1 - sharp))).mean()
+        assert sharp.mean() < 0.8
+        assert taken(one, scene).clean.mean() / (0.5 * 0.8) == pytest.approx(expected, rel=0.01)

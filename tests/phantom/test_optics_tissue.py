@@ -103,3 +103,12 @@ def test_what_cannot_be_is_refused():
     for field, arguments in (("time_s", (-1, 1, 0)), ("lifetime_s", (1, 0, 0)), ("resistant", (1, 1, 2))):
         with pytest.raises(ConfigError, match=field):
             unbleached(*arguments)
+
+
+def test_there_are_as_many_specks_as_squares_of_their_distance_whatever_the_voxels():
+    """The mean of s is that of the specks' heights, ½, times the shadow's area 2π σ², for each 12 µm square."""
+    expected = 0.5 * 2 * math.pi * 1.5**2 / 12.0**2
+    for spacing in ((2.0, 1.0, 1.0), (1.0, 0.5, 3.0), (3.0, 2.0, 1.0)):
+        shape = tuple(round(600 / s) for s in spacing[:2])
+        near = stripes(range(shape[0]), (shape[1], 40), spacing, 0.4, 0)[..., 0]
+        assert np.log(near).mean() / np.log(0.6) == pytest.approx(expected, rel=0.15)

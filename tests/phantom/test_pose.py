@@ -90,3 +90,47 @@ def test_generators_differ_by_seed_name_and_purpose():
     draws = {seeded(s, n, p).random() for s in (0, 1) for n in ("a", "b") for p in (0, 1)}
     assert len(draws) == 8
     assert seeded(1, "a", 2).random() == seeded(1, "a", 2).random()
+
+
+def test_a_pose_is_the_formula_by_hand():
+    """A quarter turn about z takes y to x; the scale runs along the specimen's axes, before the turn."""
+    seen = pose(rotation_deg=(90.0, 0.0, 0.0), scale=(1.0, 2.0, 0.5), origin_um=(100.0, 200.0, 300.0))
+    middle = np.array([100 + 9.5 * 3.0, 200 + 14.5 * 2.0, 300 + 19.5 * 1.5])
+    moved = seen.world(np.asarray(CENTRE) + 10 * np.eye(3), 0) - middle
+    np.testing.assert_allclose(moved, [[10, 0, 0], [0, 0, 20], [0, -5, 0]], atol=1e-9)
+
+
+def test_the_specimen_moves_by_the_drift_in_the_world(rng):
+    points = somewhere(rng)
+    for bent in (0.0, 2.0):
+        seen = pose(frames=3, drift_um=0.7, deformation_um=bent)
+        moved = seen.world(points, 2) - seen.world(points, 0)
+        np.testing.assert_allclose(moved, np.broadcast_to(seen.drift_um[2], moved.shape), atol=1e-9)
+        np.testing.assert_allclose(seen.world(points, 0), seen.to_world(points), atol=1e-12)
+
+
+def test_drift_bend_and_turn_are_drawn_apart_from_each_other(rng):
+    """What is asked of one changes nothing in another; a longer movie goes on where a shorter one ends."""
+    points = somewhere(rng)
+    calm, bent, longer = (pose(frames=n, drift_um=0.7, deformation_um=d) for n, d in ((4, 0.0), (4, 2.0), (9, 2.0)))
+    np.testing.assert_array_equal(calm.drift_um, bent.drift_um)
+    np.testing.assert_array_equal(longer.drift_um[:4], bent.drift_um)
+    still = pose(deformation_um=2.0)
+    np.testing.assert_array_equal(still.world(points, 0), longer.world(points, 0))
+    assert not np.allclose(np.diff(calm.drift_um, axis=0), 0.7 * seeded(7, "one", 0).standard_normal((4, 3))[1:])
+    twice = pose(frames=4, drift_um=1.4)
+    np.testing.assert_allclose(twice.drift_um, 2 * calm.drift_um, rtol=1e-12)
+
+
+def test_a_bend_is_as_strong_over_the_specimen_as_asked(rng):
+    points = somewhere(rng, 4000)
+    off = pose(deformation_um=1.5).world(points, 0) - pose().world(points, 0)
+    bend = off - off.mean(0)
+    assert np.sqrt((bend**2).sum(1).mean()) == pytest.approx(1.5, rel=0.03)
+
+
+def test_stretch_tells_the_volume_of_a_voxel(rng):
+    points = somewhere(rng, 20)
+    for scale, bent in (((1.0, 1.0, 1.0), 0.0), ((1.2, 0.5, 0.9), 0.0), ((1.2, 0.5, 0.9), 2.0)):
+        size = np.abs(np.linalg.det(pose(scale=scale, deformation_um=bent, axes=("x", "-z", "y")).stretch(points)))
+        np.testing.assert_allclose(size, np.prod(scale) / 9.0, rtol=1e-5)

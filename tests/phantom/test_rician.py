@@ -101,3 +101,25 @@ def test_a_bias_covers_the_same_field_on_a_finer_grid():
 def test_a_strength_that_cannot_be_is_refused(strength, rng):
     with pytest.raises(ConfigError, match="strength"):
         bias(strength, (2, 2, 2), rng)
+
+
+def test_a_bias_is_its_sum_of_cosines(rng):
+    field = bias(0.7, (5, 6, 7), rng)
+    assert field.waves[0, 0, 0] == 0
+    expected = np.zeros((5, 6, 7))
+    for k, j, m in np.ndindex(3, 3, 3):
+        z, y, x = (np.cos(np.pi * f * (np.arange(n) + 0.5) / n) for f, n in zip((k, j, m), (5, 6, 7), strict=True))
+        expected += field.waves[k, j, m] * z[:, None, None] * y[:, None] * x
+    found = np.stack([field.plane(z) for z in range(5)])
+    np.testing.assert_allclose(found, np.exp(0.7 * expected / np.abs(field.waves).sum()), rtol=1e-5)
+
+
+def test_the_spectrum_of_noise_is_flat_where_k_space_was_acquired(rng):
+    shape = (48, 64)
+    window = kept(shape, 0.6)
+    power = np.mean([np.abs(np.fft.rfft2(thermal(shape, window, 2.0, rng))) ** 2 for _ in range(400)], axis=0)
+    inside = power[:, 1:-1][window[:, 1:-1] > 0]
+    area = np.abs(np.fft.fftfreq(48) * 2) <= 0.6
+    kept_share = area.mean() * (np.abs(np.fft.fftfreq(64) * 2) <= 0.6).mean()
+    assert inside.mean() == pytest.approx(4.0 * 48 * 64 / kept_share, rel=0.01)
+    assert inside.std() / inside.mean() == pytest.approx(1 / np.sqrt(400), rel=0.15)

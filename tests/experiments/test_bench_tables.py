@@ -1,0 +1,228 @@
+"""The benchmarks' own arithmetic and tables, on inputs so small that the answer is seen."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import volumes
+from experiments.bench import linking, realism_picture
+from experiments.bench import phantom as bench_phantom
+from experiments.bench import realism as bench_realism
+from experiments.bench import registration as bench_registration
+from experiments.bench.phantom import Scored, counterparts, table
+from experiments.bench.realism_picture import Tile, coloured, drawn_picture
+from experiments.scoring.table import Figure
+from volumes.errors import ContentError
+
+ROWS = (
+    Figure("registration", "a → b", "error, mean", 6.0, "µm"),
+    Figure("linking", "b", "edge F1", 0.98765, ""),
+    Figure("fusion", "b", "correlation", 0.5, ""),
+)
+
+
+def test_each_figure_of_the_phantom_stands_beside_the_same_real_one() -> None:
+    real = [
+        Scored("T1", (Figure("registration", "x", "error, mean", 2000.0, "µm"),), 1000.0),
+        Scored("Pm03", (Figure("linking", "y", "edge F1", 0.5, ""), Figure("fusion", "y", "edge F1", 0.1, "")), None),
+        Scored("Pm05", (Figure("linking", "y", "edge F1", 0.25, ""),), None),
+    ]
+    head, rule, *lines = table(Scored("phantom", ROWS, 2.0), real).splitlines()
+    assert head == "| stage | of | figure | phantom | real data |"
+    assert rule == "|---|---|---|---|---|"
+    assert lines == [
+        "| registration | a → b | error, mean | 6 µm (3 voxels) | T1 2e+03 µm (2 voxels) |",
+        "| linking | b | edge F1 | 0.9877 | Pm03 0.5 · Pm05 0.25 |",
+        "| fusion | b | correlation | 0.5 | – |",
+    ]
+
+
+def test_real_counterparts_are_those_whose_files_are_there(tmp_path: Path) -> None:
+    assert [*counterparts(tmp_path, tmp_path / "c")] == []
+    folder = tmp_path / "registration"
+    (tmp_path / "tracking" / "lineages").mkdir(parents=True)
+    (tmp_path / "tracking" / "lineages" / "phallusia_Pm03.csv.gz").touch()
+    folder.mkdir()
+    (folder / "spm_T1.nii.gz").touch()
+    assert [name for name, _ in counterparts(tmp_path, tmp_path / "c")] == ["Pm03, drop-outs"]
+    (folder / "spm_T2.nii.gz").touch()
+    found = dict(counterparts(tmp_path, tmp_path / "c"))
+    assert [*found] == ["T1–T2", "Pm03, drop-outs"]
+    pair = found["T1–T2"]
+    assert (pair.fixed, pair.moving, pair.allow_failed) == ("still", ("moved",), True)
+    assert pair.sources["moved"].displaced.shift_um == (-9000.0, 12000.0, 7000.0)
+    assert pair.sources["moved"].file == folder / "spm_T2.nii.gz"
+
+
+def test_a_run_is_scored_with_its_voxel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    volumes.write(volumes.from_array(np.ones((2, 3, 4)), (8, 1, 1), modality="CT"), tmp_path / "a.nrrd")
+    values = {"name": "x", "sources": {"a": {"file": tmp_path / "a.nrrd", "modality": "CT"}}}
+    monkeypatch.setattr(bench_phantom, "run", lambda *_: None)
+    found = bench_phantom.scored(bench_phantom._experiment(values), tmp_path / "out", "mine")
+    assert (found.name, found.rows, found.voxel_um) == ("mine", (), 2.0)
+
+
+CASE = {
+    "T": np.array([0, 0, 1, 1, 2]),
+    "C": np.array([[0.0, 0, 0], [0, 0, 20], [0, 1, 0], [0, 1, 30], [0, 2, 0]]),
+    "V": np.full(5, 100.0),
+}
+
+
+def test_ours_links_what_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [0, 2] in linking._ours(CASE).tolist()
+    assert linking._nearest(CASE) == 25.0
+
+
+def test_a_benchmark_s_row_is_what_its_scorer_says() -> None:
+    scorer = SimpleNamespace(
+        score=lambda case, links: dict.fromkeys(linking.SCORES.values(), len(links) / len(case["T"]))
+    )
+    row = linking._run("Pm03", "ours", "defaults", lambda _: np.zeros((2, 2), np.int64), CASE, scorer)
+    cells = row.cells()
+    assert (cells["case"], cells["tool"], cells["detections"]) == ("Pm03", "ours", "5")
+    assert {cells[name] for name in linking.SCORES} == {"0.4000"}
+
+
+def test_the_best_setting_of_the_other_tool_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def trackpy(_case, search_range: float, memory: int, predict: bool) -> np.ndarray:
+        tried.append(search_range)
+        return np.zeros((3 if (search_range, memory, predict) == (25.0, 2, False) else 1, 2), np.int64)
+
+    monkeypatch.setattr(linking, "_trackpy", trackpy)
+    scorer = SimpleNamespace(score=lambda _, links: dict.fromkeys(linking.SCORES.values(), len(links)))
+    row = linking._best_trackpy("x", CASE, scorer)
+    assert row.setting == "range 1.0 × nearest neighbour, memory 2"
+    assert len(tried) == len(linking.RANGES) * len(linking.VARIANTS)
+    assert min(tried) == 12.5
+
+
+def test_the_linking_table_reads_back_as_csv_and_stands_in_markdown(tmp_path: Path) -> None:
+    rows = [
+        linking.Row("Pm03", tool, "range 1, memory 2", 7, 1.234, dict.fromkeys(linking.SCORES.values(), 0.5))
+        for tool in ("a", "b")
+    ]
+    linking._write(rows, tmp_path / "t.csv", "python -m it")
+    read = list(csv.DictReader(io.StringIO((tmp_path / "t.csv").read_text(encoding="utf-8"))))
+    assert [one["tool"] for one in read] == ["a", "b"]
+    assert read[0]["setting"] == "range 1, memory 2"
+    assert read[0]["CPU s"] == "1.23"
+    text = (tmp_path / "t.md").read_text()
+    assert text.startswith("`python -m it`, 20")
+    assert text.count("| Pm03 |") == 2
+
+
+def test_a_case_keeps_every_so_manieth_frame_of_its_own_file(tmp_path: Path) -> None:
+    asked = []
+
+    def save(out: Path, *truth: object, **how: object) -> None:
+        asked.append((truth, how))
+        np.savez(out, T=np.arange(3))
+
+    cases = SimpleNamespace(real=lambda file, every: (file.name, every), synth=lambda seed: ("synth", seed), save=save)
+    for name in ("Pm05:5", "T", "synthetic"):
+        assert linking.made(cases, tmp_path, name, 4)["T"].tolist() == [0, 1, 2]
+    assert [truth for truth, _ in asked] == [
+        ("phallusia_Pm05.csv.gz", 5),
+        ("immune_TCellsRaw.csv.gz", 1),
+        ("synth", 5),
+    ]
+    assert asked[0][1] == {"drop": 0.05, "fp": 0.02, "jit": 0.5, "seed": 4}
+    with pytest.raises(FileNotFoundError, match="FUSETRACK_DATA"):
+        linking._module(tmp_path / "none.py")
+
+
+def test_the_registration_benchmark_measures_each_method_and_writes_both_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def measure(method: str, pair: str, kind: str, cases: int) -> list[bench_registration.Row]:
+        asked.append((method, pair, kind, cases))
+        return [bench_registration.Row(method, pair, kind, 0, 9.0, 1.0, True, 2.0, 3.0, "good")]
+
+    monkeypatch.setattr(bench_registration, "measure", measure)
+    out = tmp_path / "r.csv"
+    bench_registration.main(["--out", str(out), "--pairs", "ZF", "--methods", "fusetrack", "--cases", "3"])
+    assert asked == [("fusetrack", "ZF", "rigid", 3), ("fusetrack", "ZF", "still", 1)]
+    read = list(csv.DictReader(io.StringIO(out.read_text())))
+    assert [(row["kind"], row["tre"], row["success"]) for row in read] == [
+        ("rigid", "1.0", "True"),
+        ("still", "1.0", "True"),
+    ]
+    assert out.with_suffix(".md").read_text().count("| fusetrack |") == 2
+
+
+def test_an_error_is_counted_in_the_pair_s_unit_after_a_run_that_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points = np.zeros((4, 3))
+    seen = []
+
+    def make_case(pair: str, kind: str, case: int) -> tuple[object, ...]:
+        seen.append(case)
+        return None, None, points, points + (3.0, 4.0, 0.0)
+
+    monkeypatch.setattr(bench_registration, "_cases", lambda: SimpleNamespace(make_case=make_case))
+    for off, success in ((1.9, True), (2.1, False)):
+        found = points + (3.0, 4.0, off)
+        monkeypatch.setitem(bench_registration.METHODS, "m", lambda *_, found=found: (found, "good"))
+        rows = bench_registration._measure("m", "T1-T2", "rigid", 2)
+        assert [(row.case, row.initial, row.success) for row in rows] == [(0, 5.0, success), (1, 5.0, success)]
+        assert rows[0].tre == pytest.approx(off)
+    assert seen == [0, 0, 1] * 2
+
+
+def test_ours_takes_points_in_itk_s_order_and_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    move = volumes.Affine.rigid(translation_um=(1000.0, 2000.0, 3000.0))
+    found = SimpleNamespace(transform=move, status=SimpleNamespace(value="good"))
+    monkeypatch.setattr("registration.register", lambda *_: found)
+    monkeypatch.setattr(bench_registration, "_volume", lambda *_: None)
+    places, status = bench_registration.fusetrack(None, None, np.array([[10.0, 20.0, 30.0]]), 1000.0)
+    assert status == "good"
+    np.testing.assert_allclose(places, [[13.0, 22.0, 31.0]])
+
+
+def test_above_otsu_is_the_brighter_part() -> None:
+    voxels = np.zeros((4, 8, 8), np.float32)
+    voxels[1:3, 2:6, 2:6] = 50
+    stack = bench_realism._above_otsu("x", volumes.from_array(voxels, (3, 2, 1), modality="CT"))
+    np.testing.assert_array_equal(stack.labels, voxels > 0)
+    assert stack.spacing_um == (3, 2, 1)
+    assert np.isnan(bench_realism._watershed(stack))
+
+
+def test_a_tile_says_how_large_a_piece_it_shows() -> None:
+    assert Tile("x", np.zeros((10, 40)), (2.0, 0.5)).field == "20 × 20 µm"
+    assert Tile("x", np.zeros((100, 200, 3)), (100.0, 50.0)).field == "10 × 10 mm"
+
+
+def test_a_square_is_the_middle_and_a_plane_has_y_upwards() -> None:
+    plane = np.arange(200 * 150).reshape(200, 150)
+    tile = realism_picture._square("x", plane, (1, 1))
+    np.testing.assert_array_equal(tile.plane, plane[36:164, 11:139])
+    assert realism_picture._square("x", plane[:20, :30], (1, 1)).plane.shape == (20, 30)
+    voxels = np.arange(4 * 3 * 2).reshape(4, 3, 2).astype(np.float32)
+    middle = realism_picture._middle("x", volumes.from_array(voxels, (4, 3, 2), modality="CT"), 0.5)
+    np.testing.assert_array_equal(middle.plane, voxels[2, ::-1])
+    assert middle.pixel_um == (3, 2)
+
+
+def test_labels_are_coloured_apart_on_black_and_rows_must_be_of_one_length(tmp_path: Path) -> None:
+    colours = coloured(np.array([[0, 1, 2], [1, 0, 2]]))
+    assert not colours[0, 0].any()
+    np.testing.assert_array_equal(colours[0, 1], colours[1, 0])
+    assert np.abs(colours[0, 1] - colours[0, 2]).max() > 0.2
+    tile = Tile("x", np.arange(16.0).reshape(4, 4), (1, 1))
+    with pytest.raises(ContentError, match="different lengths"):
+        drawn_picture([[tile, tile], [tile]], tmp_path / "a.png")
+    drawn_picture([[tile], [tile]], tmp_path / "a.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
