@@ -75,7 +75,9 @@ def _explained(path: Path, error: ValidationError, kind: type[BaseModel]) -> Con
     where = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
     remedy = f"{len(others)} more problems follow" if others else None
     if first["type"] == "extra_forbidden":
-        near = get_close_matches(str(first["loc"][-1]), _known_keys(kind), n=1, cutoff=0.6)
+        key = str(first["loc"][-1])
+        known = [name for name in _known_keys(kind) if name != key]
+        near = get_close_matches(key, known, n=1, cutoff=0.6)
         remedy = f"Did you mean {near[0]!r}?" if near else "Remove it, or check docs/config.md"
     value = None if isinstance(first["input"], dict) else first["input"]
     return ConfigError(_plain(first["msg"]), file=path, field=where or "the whole", value=value, remedy=remedy)

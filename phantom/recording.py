@@ -98,5 +98,23 @@ def _suffix(name: str, instrument: InstrumentKind) -> str:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / FOLDER / INDEX).is_file():
+    """Raise OutputError unless the folder may be replaced: missing, empty, or a phantom with nothing else beside it."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError("is a file where a folder is to be written", file=folder, remedy="Choose another --out")
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if not found:
+        return
+    if not (folder / FOLDER / INDEX).is_file():
         raise OutputError("holds what is no phantom", file=folder, remedy="Choose an empty or a new folder with --out")
+    try:
+        entries = json.loads((folder / FOLDER / INDEX).read_text(encoding="utf-8"))["instruments"].values()
+        foreign = found - {FOLDER} - {Path(entry["file"]).name for entry in entries}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        foreign = found
+    if foreign:
+        raise OutputError(
+            "holds more than a phantom, which would be lost",
+            file=folder,
+            value=sorted(foreign),
+            remedy="Move that away, or choose a new folder with --out",
+        )

@@ -34,6 +34,8 @@ NODES = 24
 """The piece's tissue is drawn on so many nodes along each side."""
 TRIES = 50
 """Draws in a row that may come out too blank before it is said that the config asks for what cannot be seen."""
+MOST_NUCLEI = 5000
+"""A piece with more nuclei than this is no small piece."""
 RADIUS_UM = 5.0
 """Median radius of the nuclei; what matters is its ratio to the voxels."""
 
@@ -53,14 +55,21 @@ class SamplesConfig(BaseModel):
     bumps: tuple[NotNegative, NotNegative] = (0.0, 0.03)
     brightness_spread: tuple[NotNegative, NotNegative] = (0.05, 0.55)
     hardest: float = Field(1.0, ge=0, le=1, description="difficulty is hardest × u^power, u even between 0 and 1")
-    power: float = Field(1.5, gt=0)
+    power: Positive = 1.5
     least_correlation: float = Field(
         0.2,
         ge=-1,
         lt=1,
         description="of the first instrument's picture with the nuclei; a blanker piece is drawn again",
     )
-    misaligned_voxels: float = Field(0.0, ge=0, description="deviation of the other instruments' shift along each axis")
+    misaligned_voxels: NotNegative = Field(0.0, description="deviation of the other instruments' shift along each axis")
+
+    @field_validator("instruments")
+    @classmethod
+    def _each_once(cls, value: tuple[Kind, ...]) -> tuple[Kind, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("names an instrument twice; a piece has one picture of each")
+        return value
 
     @field_validator("diameter_voxels", "anisotropy", "density", "size_spread", "aspect", "bumps", "brightness_spread")
     @classmethod
@@ -168,6 +177,13 @@ def _population(config: SamplesConfig, space: Room, rng: np.random.Generator) ->
         body=1.3,
     )
     count = max(1, round(rng.uniform(*config.density) * space.volume_um3 / (4 / 3 * np.pi * RADIUS_UM**3)))
+    if count > MOST_NUCLEI:
+        raise ConfigError(
+            f"one piece would hold {count} nuclei; {MOST_NUCLEI} are allowed",
+            field="shape, diameter_voxels, anisotropy, density",
+            value=(config.shape, config.diameter_voxels, config.anisotropy, config.density),
+            remedy="Make the piece smaller, or its nuclei larger",
+        )
     lives = newborn(count, 1, looks, rng)
     lives = put(lives, placed(lives.seen(0.0, 1.0), space, rng))
     return lives.seen(0.0, 1.0)

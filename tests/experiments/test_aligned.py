@@ -1,4 +1,4 @@
-"""Sources on one grid and at one clock: which way a transform leads, which frame is lent, what a source's badge says."""
+"""Sources on one grid and at one clock: which way a transform leads, which frame is lent, what a badge says."""
 
 from __future__ import annotations
 
@@ -90,6 +90,19 @@ def test_points_go_by_way_of_the_reference(experiment) -> None:
         for end in shift:
             wanted = points + np.subtract(shift[end], shift[start])
             np.testing.assert_allclose(between(*experiment, start, end)(points), wanted, atol=1e-9)
+
+
+def test_turns_are_undone_before_they_are_done(experiment) -> None:
+    """Turns do not commute: the way from one moving source leads back to the reference first."""
+    _, folder = experiment
+    turns = {
+        name: volumes.Affine.rigid(turn, SHIFTS[name]) for name, turn in (("moved", (1, 0, 0)), ("late", (0, 1, 0)))
+    }
+    for name, turn in turns.items():
+        volumes.write_transform(turn, folder.transform(name))
+    points = np.array([[1.0, 2.0, 3.0], [-4.0, 0.0, 9.0]])
+    through = between(*experiment, "moved", "late")
+    np.testing.assert_allclose(through(turns["moved"](points)), turns["late"](points), atol=1e-9)
 
 
 def test_without_a_registration_sources_keep_their_grids(experiment, tmp_path: Path) -> None:

@@ -169,11 +169,11 @@ def test_an_error_is_counted_in_the_pair_s_unit_after_a_run_that_does_not_count(
 
     def make_case(pair: str, kind: str, case: int) -> tuple[object, ...]:
         seen.append(case)
-        return None, None, points, points + (3.0, 4.0, 0.0)
+        return None, None, points, points + np.array([3.0, 4.0, 0.0])
 
     monkeypatch.setattr(bench_registration, "_cases", lambda: SimpleNamespace(make_case=make_case))
     for off, success in ((1.9, True), (2.1, False)):
-        found = points + (3.0, 4.0, off)
+        found = points + np.array([3.0, 4.0, off])
         monkeypatch.setitem(bench_registration.METHODS, "m", lambda *_, found=found: (found, "good"))
         rows = bench_registration._measure("m", "T1-T2", "rigid", 2)
         assert [(row.case, row.initial, row.success) for row in rows] == [(0, 5.0, success), (1, 5.0, success)]

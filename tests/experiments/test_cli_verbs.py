@@ -202,6 +202,7 @@ def test_fuse_says_what_it_fused_and_keeps_the_larger(fusetrack: Command) -> Non
     assert fused[6, 10, 17] > 60
     code, out, _ = fusetrack("fuse", "a.nrrd", "b.nrrd", "--out", "d.nrrd", "--modality", "CT", "MRI")
     assert code == 0
+    assert not np.allclose(volumes.read("d.nrrd", modality="CT").channel(), fused, atol=1.0)
     assert "sources  a.nrrd, b.nrrd" in out
 
 

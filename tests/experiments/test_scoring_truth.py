@@ -65,6 +65,7 @@ def test_an_exact_registration_has_no_error_and_a_shift_is_its_own(sketch) -> No
         assert found["at_cells"]["max_um"] < 1e-6
         assert found["before_mean_um"] > 1
         assert 3 <= found["points"] <= 2000
+        assert found["at_cells"]["points"] <= 8
     truth = truth_of(config, folder)
     off = volumes.Affine.rigid(translation_um=(0.0, 3.0, 4.0)) @ _exact(truth, "red")
     volumes.write_transform(off, folder.transform("red"))

@@ -32,11 +32,11 @@ parts:
 
 def lineage(cells: int, frames: int) -> str:
     rows = [
-        (c + cells * t, t, 30.0 * c, 2.0 * t, 0.0, c + cells * (t - 1) if t else -1)
+        (c + cells * t, t, 30.0 * c, 2.0 * t, 0.0, c + cells * (t - 1) if t else -1, 5)
         for t in range(frames)
         for c in range(cells)
     ]
-    return "id,t,z,y,x,parent\n" + "\n".join(",".join(map(str, row)) for row in rows) + "\n"
+    return "id,t,z,y,x,parent,radius\n" + "\n".join(",".join(map(str, row)) for row in rows) + "\n"
 
 
 @pytest.fixture
@@ -248,6 +248,7 @@ def test_a_lineage_that_nobody_degrades_is_no_truth(suite: Path) -> None:
     true, seen = lineage_and_view(degraded)
     assert true.zyx[:, 0].max() == 90_000
     np.testing.assert_allclose(seen.zyx_um, true.zyx[seen.node], atol=1.0)
+    np.testing.assert_allclose(seen.volume_um3, 4 / 3 * np.pi * 5000.0**3, rtol=0.5)
     with pytest.raises(ConfigError) as caught:
         lineage_and_view(plain)
     assert caught.value.field == "cells.observed"
