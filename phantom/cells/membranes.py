@@ -29,12 +29,12 @@ class _Nearest(NamedTuple):
 def membranes_of(
     body: Bodies, points: AnyArray, boxes: AnyArray, order: AnyArray, voxel_um: AnyArray
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Strength ``exp(−(d/width)²)`` of the nearest surface and whose it is, (z, y, x); −1 where there is none.
+    """Strength ``t/width exp(−(d/width)²)`` of the nearest surface and whose it is, (z, y, x); −1 where there is none.
 
     A body is ``β = ρ/body ≤ 1``. Where bodies overlap a voxel is of the cell with the least β, so that they meet in
     the face ``β_i = β_j``. Distances are those to the tangent plane: ``|1 − β| / |∇β|`` and
-    ``(β_j − β_i) / |∇(β_j − β_i)|``. The width is :data:`THICKNESS_UM` or the voxel's across the surface, whichever
-    is larger.
+    ``(β_j − β_i) / |∇(β_j − β_i)|``. The width is t, :data:`THICKNESS_UM`, or the voxel's across the surface,
+    whichever is larger: coarse voxels spread the same light more thinly.
 
     Parameters
     ----------
@@ -119,13 +119,13 @@ def _shell_kernel(points: AnyArray, voxel_um: AnyArray, body: Bodies, near: _Nea
 
 @kernel
 def _shell(value: float, e: Edges, z: float, y: float, x: float) -> float:
-    """``exp(−(d/width)²)`` where a function has this value and this gradient (1/µm)."""
+    """``t/width exp(−(d/width)²)`` where a function has this value and this gradient (1/µm)."""
     steep = np.sqrt(z * z + y * y + x * x)
     if steep == 0:
         return 0.0
     width = max(THICKNESS_UM, across(e, z / steep, y / steep, x / steep))
     away = abs(value) / steep / width
-    return float(np.exp(-away * away)) if away < FAINTEST else 0.0
+    return float(THICKNESS_UM / width * np.exp(-away * away)) if away < FAINTEST else 0.0
 
 
 @kernel

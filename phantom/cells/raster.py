@@ -46,7 +46,7 @@ class Raster:
     owner_row : whose light comes from the voxel; the same as ``row`` wherever that is a cell.
     fill : share of the voxel that lies inside nuclei, 0 to 1.
     light : fill × chromatin texture; summed over a nucleus, as much as its fill.
-    membrane : strength of a cell's surface, 0 to 1.
+    membrane : strength of a cell's surface, 0 to 1; the coarser the voxels, the less, so that its sum stays.
     membrane_row : whose surface.
     """
 

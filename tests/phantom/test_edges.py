@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -228,6 +229,7 @@ def test_an_interrupted_drawing_leaves_the_old_phantom(tmp_path):
 def said(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of the command."""
     monkeypatch.setattr(sys, "argv", ["fusetrack", "phantom", *arguments])
+    monkeypatch.setattr(cli, "app", partial(cli.app, ["phantom", *arguments]))
     code = 0
     try:
         cli.main()
@@ -311,7 +313,6 @@ def test_thin_samples_are_drawn(shape):
     "more",
     [
         {"diameter_voxels": (1e-3, 1e-3)},
-        {"anisotropy": (1e5, 1e5)},
         {"diameter_voxels": (1e5, 1e5)},
         {"least_correlation": 0.99},
         {"brightness_spread": (10.0, 10.0)},

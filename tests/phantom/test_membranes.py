@@ -38,12 +38,13 @@ def drawn(cells, shape, spacing=(1.0, 1.0, 1.0), turn=None):
 
 @pytest.mark.parametrize("step", [0.15, 0.5, 1.0])
 def test_a_free_sphere_has_a_gaussian_shell_on_its_body(step):
-    # exp(−((|x| − R)/width)²), the width 0.3 µm or a voxel.
+    # 0.3 µm / width exp(−((|x| − R)/width)²), the width 0.3 µm or a voxel.
     radius, body = 8 * step, 1.5
     raster, points = drawn(spheres([(0.2, 0.1, 0.0)], radius, body), (30, 30, 30), (step,) * 3)
     away = np.linalg.norm(points - [0.2, 0.1, 0.0], axis=-1) - body * radius
-    expected = np.exp(-((away / max(0.3, step)) ** 2))
-    np.testing.assert_allclose(raster.membrane, np.where(expected > 1.2e-3, expected, 0), atol=2e-3)
+    width = max(0.3, step)
+    expected = np.exp(-((away / width) ** 2))
+    np.testing.assert_allclose(raster.membrane, 0.3 / width * np.where(expected > 1.2e-3, expected, 0), atol=2e-3)
     np.testing.assert_array_equal(raster.membrane_row == 0, raster.membrane > 0)
 
 
@@ -54,7 +55,16 @@ def test_a_shell_is_as_wide_as_the_voxel_across_it():
     normal = points @ turn / np.maximum(far, 1e-9)[..., None]
     width = np.linalg.norm(normal * spacing, axis=-1)
     expected = np.exp(-(((far - 12) / width) ** 2))
-    np.testing.assert_allclose(raster.membrane, np.where(expected > 1.2e-3, expected, 0), atol=5e-3)
+    shell = 0.3 / np.maximum(width, 0.3) * np.where(expected > 1.2e-3, expected, 0)
+    np.testing.assert_allclose(raster.membrane, shell, atol=5e-3)
+
+
+def test_a_membrane_gives_the_same_light_in_voxels_of_any_size():
+    # Σ strength × volume = area ∫ t/w exp(−(d/w)²) dd = 4π R² t √π, up to the curvature.
+    for step, shape in ((0.25, 120), (0.5, 70), (1.0, 40), (2.0, 24)):
+        raster, _ = drawn(spheres([(0.1, 0.2, 0.05)], 6.0, 1.5), (shape,) * 3, (step,) * 3)
+        light = float(raster.membrane.astype(float).sum()) * step**3
+        assert light == pytest.approx(4 * np.pi * 9.0**2 * 0.3 * np.sqrt(np.pi), rel=0.12)
 
 
 def test_two_that_meet_share_a_face_and_have_no_surface_inside_each_other():
@@ -62,7 +72,7 @@ def test_two_that_meet_share_a_face_and_have_no_surface_inside_each_other():
     raster, points = drawn(cells, (21, 21, 41), (0.5,) * 3)
     z, y, x = np.moveaxis(points, -1, 0)
     face = (np.hypot(z, y) < 3) & (np.abs(x) < 1.5)
-    np.testing.assert_allclose(raster.membrane[face], np.exp(-((x[face] / 0.5) ** 2)), atol=0.08)
+    np.testing.assert_allclose(raster.membrane[face], 0.6 * np.exp(-((x[face] / 0.5) ** 2)), atol=0.08)
     np.testing.assert_array_equal(
         raster.membrane_row[face & (raster.membrane > 0)] == 1, (x > 0)[face & (raster.membrane > 0)]
     )
