@@ -15,7 +15,7 @@ import numpy as np
 from volumes.atomic import replacing_file
 from volumes.displacement import DisplacementField
 from volumes.errors import FusetrackError, OutputError, TransformError, VolumeFileError
-from volumes.io.itk_transforms import affine_of, field_of, itk_affine, itk_field, itk_parts, parts_of
+from volumes.io.itk_transforms import affine_of, field_of, itk_affine, itk_field, itk_parts, parts_of, write_itk
 from volumes.io.world import in_file
 from volumes.transform import Affine, Transform
 
@@ -63,17 +63,10 @@ def write(transform: Transform, file: Path) -> None:
     TransformError : a part that is neither an Affine nor a DisplacementField.
     OutputError : the target cannot be written.
     """
-    import SimpleITK
-
     parts = parts_of(transform)
     itk = [_to_itk(part, file) for part in parts]
     with replacing_file(file) as temporary:
-        try:
-            SimpleITK.WriteTransform(SimpleITK.CompositeTransform(itk) if len(itk) > 1 else itk[0], str(temporary))
-        except RuntimeError as error:
-            raise OutputError(
-                "ITK cannot write it", file=file, remedy="Check that the folder can be written"
-            ) from error
+        write_itk(itk, temporary, file)
         digest = _digest(temporary, temporary.stat().st_size)
         with temporary.open("ab") as stream:
             stream.write(_TITLE + digest.encode() + b"\n")

@@ -7,13 +7,14 @@ last part of a composite first, so the parts keep their order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from volumes.displacement import DisplacementField
-from volumes.errors import TransformError
+from volumes.errors import OutputError, TransformError
 from volumes.io.world import grid_of, lps_of, reversed_axes
 from volumes.shapes import Matrix4
 from volumes.transform import Affine, Composite, Transform
@@ -58,6 +59,22 @@ def itk_affine(part: Affine) -> SimpleITK.Transform:
     out.SetMatrix(matrix[:3, :3].ravel().tolist())
     out.SetTranslation((matrix[:3, 3] / MM).tolist())
     return out
+
+
+def write_itk(parts: Sequence[SimpleITK.Transform], temporary: Path, file: Path) -> None:
+    """Let ITK write the parts, as one transform or as a composite, to ``temporary``; ``file`` is named in errors.
+
+    Raises
+    ------
+    OutputError : ITK cannot write there.
+    """
+    import SimpleITK
+
+    whole = SimpleITK.CompositeTransform(list(parts)) if len(parts) > 1 else parts[0]
+    try:
+        SimpleITK.WriteTransform(whole, str(temporary))
+    except RuntimeError as error:
+        raise OutputError("ITK cannot write it", file=file, remedy="Check that the folder can be written") from error
 
 
 def field_of(part: SimpleITK.Transform, file: Path) -> DisplacementField:

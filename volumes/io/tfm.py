@@ -10,7 +10,7 @@ import numpy as np
 
 from volumes.atomic import replacing_file
 from volumes.errors import OutputError, TransformError, VolumeFileError
-from volumes.io.itk_transforms import affine_of, itk_affine, itk_parts, parts_of
+from volumes.io.itk_transforms import affine_of, itk_affine, itk_parts, parts_of, write_itk
 from volumes.io.world import in_file
 from volumes.transform import Affine, Transform
 
@@ -49,17 +49,10 @@ def write(transform: Transform, file: Path) -> None:
     TransformError : a part that is not linear.
     OutputError : the target cannot be written.
     """
-    import SimpleITK
-
     parts = parts_of(transform)
     itk = [_to_itk(part, file) for part in parts]
     with replacing_file(file) as temporary:
-        try:
-            SimpleITK.WriteTransform(SimpleITK.CompositeTransform(itk) if len(itk) > 1 else itk[0], str(temporary))
-        except RuntimeError as error:
-            raise OutputError(
-                "ITK cannot write it", file=file, remedy="Check that the folder can be written"
-            ) from error
+        write_itk(itk, temporary, file)
         _state_count(temporary, len(itk))
         _require_same(temporary, parts, file)
 
