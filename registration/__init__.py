@@ -4,9 +4,9 @@
 'rigid'
 """
 
+from registration.linear import Linear, RigidConfig
 from registration.quality import Quality, Status
 from registration.register import register
 from registration.result import Registered, Registrar
-from registration.rigid import Rigid, RigidConfig
 
-__all__ = ["Quality", "Registered", "Registrar", "Rigid", "RigidConfig", "Status", "register"]
+__all__ = ["Linear", "Quality", "Registered", "Registrar", "RigidConfig", "Status", "register"]

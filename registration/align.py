@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from registration.linear import Candidate, RigidMotion, refine
+from registration.motion import Candidate, RigidMotion, refine
 from registration.prepared import Prepared
 from registration.similarity import Samples, Similarity, draw
 from registration.start import disagreement, distinct, nudged, promising
@@ -78,7 +78,7 @@ class Found:
     spread_um : how far the nearly as good starts end from the result, the furthest of them.
     evaluations : of the similarity and its derivative.
     dispute_um : how far from the result the search that did not prevail ended, of two that differ by a mask; 0 where
-        they agree, or both measures clearly prefer the result.
+        they agree, or both measures clearly prefer the result; None without masks.
     """
 
     matrix: Matrix4
@@ -88,7 +88,7 @@ class Found:
     overlap: float
     spread_um: float
     evaluations: int
-    dispute_um: float = 0.0
+    dispute_um: float | None = None
 
 
 @dataclass(frozen=True)

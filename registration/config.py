@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from registration.rigid import RigidConfig
+from registration.linear import RigidConfig
 
 RegistrarConfig: TypeAlias = RigidConfig

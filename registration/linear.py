@@ -1,123 +1,133 @@
-"""Refine a rigid transform: climb the similarity from a start by its derivative."""
+"""Rigid registration: all rotations searched at a coarse resolution, then normalised mutual information climbed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float64
-from scipy.optimize import fmin_l_bfgs_b
-from scipy.spatial.transform import Rotation
 
-from registration.similarity import Similarity
-from volumes.shapes import Matrix3, Matrix4
+from registration.align import Found, LinearSettings, Pair
+from registration.masked import Masked
+from registration.prepared import Prepared, prepare
+from registration.quality import Bounds, Quality, judge
+from registration.result import Registered
+from volumes.errors import HeaderError, TransformError
+from volumes.grid import Grid
+from volumes.shapes import Mask
+from volumes.transform import Affine, Transform, as_affine
+from volumes.volume import Volume
 
-Six = Float64[np.ndarray, " 6"]
-Allowed = Callable[[Matrix4, float], bool]
-"""Whether a 4×4 transform with this share of the samples inside the moving field may be."""
-EPSILON = float(np.finfo(np.float64).eps)
-
-
-def _cross(v: Float64[np.ndarray, " 3"]) -> Matrix3:
-    """[v]ₓ, so that [v]ₓ w = v × w."""
-    return np.array([[0.0, -v[2], v[1]], [v[2], 0.0, -v[0]], [-v[1], v[0], 0.0]])
-
-
-_AXES = np.stack([_cross(axis) for axis in np.eye(3)])
+FIELD_RATIO = 50.0
+"""Fields of view that differ by more than this are taken for a mistaken unit."""
+SWAP_BELOW = 0.7
+"""A moving field smaller than this share of the fixed one is the one that samples are drawn from."""
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A transform with its similarity (NMI), its overlap, and how many evaluations it took."""
+class RigidConfig(LinearSettings):
+    """Rigid registration: six parameters, a rotation and a shift. The settings are those of LinearSettings."""
 
-    matrix: Matrix4
-    similarity: float
-    overlap: float
-    evaluations: int = 0
+    kind: Literal["rigid"] = "rigid"
+
+    def build(self) -> Linear:
+        """The registrar."""
+        return Linear(self)
 
 
 @dataclass(frozen=True)
-class RigidMotion:
-    """Rigid transforms around a start, by six numbers that are all lengths.
-
-    x ↦ exp(ω/ρ) R₀ (x − c) + t₀ + c + τ with (ω, τ) = unit · parameters: a step of 1 in any of them moves the
-    specimen's rim by about one unit.
+class Linear:
+    """Finds the rotation and shift that make the normalised mutual information largest.
 
     Parameters
     ----------
-    start : the 4×4 matrix at parameters 0.
-    centre_um : c, which the rotation leaves in place.
-    radius_um : ρ, half the size of the specimen.
-    unit_um : what a parameter of 1 means; the voxel of the resolution at hand.
+    config : the settings.
     """
 
-    start: Matrix4
-    centre_um: Float64[np.ndarray, " 3"]
-    radius_um: float
-    unit_um: float
+    config: RigidConfig
 
-    def matrix(self, parameters: Six) -> Matrix4:
-        """The 4×4 transform in µm."""
-        turn = Rotation.from_rotvec(parameters[:3] * self.unit_um / self.radius_um).as_matrix()
-        out = np.eye(4)
-        out[:3, :3] = turn @ self.start[:3, :3]
-        target = self.start[:3, :3] @ self.centre_um + self.start[:3, 3] + parameters[3:] * self.unit_um
-        out[:3, 3] = target - out[:3, :3] @ self.centre_um
-        return out
+    def register(
+        self,
+        fixed: Volume,
+        moving: Volume,
+        *,
+        fixed_mask: Mask | None = None,
+        moving_mask: Mask | None = None,
+        start: Transform | None = None,
+    ) -> Registered:
+        """The rigid transform from fixed to moving points.
 
-    def slope(self, parameters: Six, by_matrix: Float64[np.ndarray, "3 4"]) -> Six:
-        """The derivative by the parameters, of a function whose derivative by the matrix's upper rows is given.
+        Parameters
+        ----------
+        fixed, moving : volumes of one specimen; grids and modalities may differ.
+        fixed_mask, moving_mask : (z, y, x) on each one's own grid, True where it may be looked at.
+        start : a linear transform to begin from, instead of the search.
 
-        With b = target − A c, a change dA of the linear part changes f by ⟨G_A − G_b cᵀ, dA⟩.
+        Raises
+        ------
+        ContentError : a volume that cannot be registered: constant, empty, not finite, a single plane.
+        HeaderError : fields of view so different that one unit must be wrong.
+        TransformError : a start that is not linear, or lays the volumes apart.
         """
-        about_centre = by_matrix[:, :3] - np.outer(by_matrix[:, 3], self.centre_um)
-        turns = rotation_slopes(parameters[:3] * self.unit_um / self.radius_um) @ self.start[:3, :3]
-        turning = (turns * about_centre).sum(axis=(1, 2)) * self.unit_um / self.radius_um
-        return np.concatenate([turning, by_matrix[:, 3] * self.unit_um])
+        config = self.config
+        first = None if start is None else _rigid_part(start)
+        f = prepare(fixed, fixed_mask, config.bins, config.fixed_channel, "fixed")
+        m = prepare(moving, moving_mask, config.bins, config.moving_channel, "moving")
+        _check_fields(f.grid, m.grid)
+        swap = m.volume_um3 < SWAP_BELOW * f.volume_um3
+        pair = _pair(f, m, config, swap=swap)
+        aligner: Pair | Masked = pair
+        if fixed_mask is not None or moving_mask is not None:
+            whole_f = prepare(fixed, None, config.bins, config.fixed_channel, "fixed", fixed_mask)
+            whole_m = prepare(moving, None, config.bins, config.moving_channel, "moving", moving_mask)
+            aligner = Masked(pair, _pair(whole_f, whole_m, config, swap=swap))
+        found = aligner.align(first.inverse() if swap and first else first)
+        transform = Affine(found.matrix).inverse() if swap else Affine(found.matrix)
+        quality = _quality(transform, f, found)
+        status, reasons = judge(quality, Bounds(config.least_overlap, pair.ladder_um[0]))
+        return Registered(transform, quality, status, reasons)
 
 
-def rotation_slopes(vector: Float64[np.ndarray, " 3"]) -> Float64[np.ndarray, "3 3 3"]:
-    """∂R/∂vᵢ of the rotation R of a rotation vector v, i first.
-
-    Gallego & Yezzi 2015, "A compact formula for the derivative of a 3-D rotation in exponential coordinates", eq. 9:
-    ∂R/∂vᵢ = (vᵢ [v]ₓ + [v × (I − R) eᵢ]ₓ) R / |v|², and [eᵢ]ₓ at v = 0.
-    """
-    square = float(vector @ vector)
-    turn = Rotation.from_rotvec(vector).as_matrix()
-    if square < 1e-16:
-        return _AXES @ turn
-    cross = _cross(vector)
-    away = cross @ (np.eye(3) - turn)
-    return np.stack([(vector[i] * cross + _cross(away[:, i])) @ turn for i in range(3)]) / square
+def _pair(fixed: Prepared, moving: Prepared, config: RigidConfig, *, swap: bool) -> Pair:
+    return Pair(moving, fixed, config) if swap else Pair(fixed, moving, config)
 
 
-def refine(
-    similarity: Similarity, motion: RigidMotion, allowed: Allowed, iterations: int, tolerance: float
-) -> Candidate:
-    """The best transform that L-BFGS (Byrd et al. 1995) reaches from the start of ``motion``.
+def _rigid_part(start: Transform) -> Affine:
+    """The start with the nearest rotation as its linear part; its shift at the origin stays."""
+    affine = as_affine(start)
+    if affine is None:
+        raise TransformError("must be linear to begin a rigid registration", field="start", value=type(start).__name__)
+    if np.linalg.det(affine.matrix[:3, :3]) <= 0:
+        raise TransformError("mirrors space, which a rigid transform cannot", field="start", value=affine)
+    u, _, vt = np.linalg.svd(affine.matrix[:3, :3])
+    matrix = affine.matrix.copy()
+    matrix[:3, :3] = u @ vt
+    return Affine(matrix)
 
-    Parameters
-    ----------
-    similarity : what is climbed.
-    motion : the start and the parameters about it.
-    allowed : whether a transform may be at all; one that may not counts as no similarity.
-    iterations : at most.
-    tolerance : NMI; a step that gains less ends the climb.
-    """
-    tried = 0
 
-    def fall(parameters: Six) -> tuple[float, Six]:
-        nonlocal tried
-        tried += 1
-        matrix = motion.matrix(parameters)
-        nmi, overlap, by_matrix = similarity.slope(matrix)
-        if not allowed(matrix, overlap):
-            return 0.0, np.zeros(6)
-        return -nmi, -motion.slope(parameters, by_matrix)
+def _check_fields(fixed: Grid, moving: Grid) -> None:
+    ratio = float(np.linalg.norm(fixed.extent_um) / np.linalg.norm(moving.extent_um))
+    if not 1 / FIELD_RATIO <= ratio <= FIELD_RATIO:
+        raise HeaderError(
+            f"fields of view differ by a factor of {max(ratio, 1 / ratio):.3g}",
+            field="spacing_um",
+            value=(fixed.spacing_um, moving.spacing_um),
+            remedy="One unit is probably wrong (mm read as µm): state the voxel size, or crop the larger volume",
+        )
 
-    zero = np.zeros(6)
-    found, _, _ = fmin_l_bfgs_b(fall, zero, m=6, factr=tolerance / EPSILON, pgtol=1e-7, maxiter=iterations, maxls=10)
-    best = motion.matrix(found if np.isfinite(found).all() else zero)
-    value, overlap = similarity.value(best)
-    return Candidate(best, value if allowed(best, overlap) else 0.0, overlap, tried + 1)
+
+def _quality(transform: Affine, fixed: Prepared, found: Found) -> Quality:
+    centre = fixed.grid.centre_um
+    change = float(np.linalg.det(transform.matrix[:3, :3]))
+    return Quality(
+        similarity_before=found.before,
+        similarity_after=found.after,
+        similarity_chance=found.chance,
+        overlap=found.overlap,
+        rotation_deg=transform.rotation_deg,
+        shift_um=float(np.linalg.norm(transform(centre) - centre)),
+        jacobian_min=change,
+        jacobian_max=change,
+        spread_um=found.spread_um,
+        evaluations=found.evaluations,
+        dispute_um=found.dispute_um,
+    )

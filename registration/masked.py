@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from registration.align import RIVAL, Ascent, Found, Pair
-from registration.linear import Candidate
+from registration.motion import Candidate
 from volumes.shapes import Matrix4
 from volumes.transform import Affine
 

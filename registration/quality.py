@@ -7,14 +7,14 @@ from enum import Enum
 
 import numpy as np
 
-from volumes.transform import Affine
-
 DOUBTFUL_OVERLAP = 0.5
 """Share of the smaller specimen; a result that overlaps less is doubtful."""
 OVER_CHANCE = 2.0
 """The gain over NMI = 1 must be this many times that of unrelated intensities."""
 LOST = 1e-6
 """NMI that a result may lie below its start by, for rounding."""
+DOUBTFUL_FOLDS, FAILED_FOLDS = 1e-4, 0.01
+"""Share of the voxels at which space is turned inside out; a result with more is doubtful, or failed."""
 
 
 class Status(Enum):
@@ -37,12 +37,15 @@ class Quality:
     overlap : share of the smaller specimen that falls inside the other's field, 0–1.
     rotation_deg : angle of the rotation.
     shift_um : length of the shift at the middle of the fixed field.
-    jacobian_det : determinant of the linear part; 1 for a rigid transform.
+    jacobian_min, jacobian_max : the least and the largest local change of volume; both 1 for a rigid transform.
     spread_um : how far the other starts that came out nearly as good lie from the result: the mean over the specimen,
         of the furthest of them; 0 when there is none. An uncertainty.
     evaluations : how often the similarity and its derivative were computed.
+    folded_fraction : share of the fixed field's voxels at which space is turned inside out; 0 for a linear transform.
+    cycle_um : how far points come back from where they began when they go to the moving volume by this transform and
+        back by one found the other way round, the mean over the specimen; None where it was not measured.
     dispute_um : with a mask, how far from the result the search with or without it ended that did not prevail; 0 where
-        they agree, or where the result is clearly the more likely with the mask and without.
+        they agree, or where the result is clearly the more likely with the mask and without; None without a mask.
     """
 
     similarity_before: float
@@ -51,14 +54,17 @@ class Quality:
     overlap: float
     rotation_deg: float
     shift_um: float
-    jacobian_det: float
+    jacobian_min: float
+    jacobian_max: float
     spread_um: float
     evaluations: int
-    dispute_um: float = 0.0
+    folded_fraction: float = 0.0
+    cycle_um: float | None = None
+    dispute_um: float | None = None
 
     def as_dict(self) -> dict[str, float | int]:
-        """The same as plain numbers, for JSON."""
-        return asdict(self)
+        """The same as plain numbers, for JSON; what was not measured is left out."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -75,20 +81,22 @@ class Bounds:
     doubtful_spread_um: float
 
 
-def judge(transform: Affine, quality: Quality, bounds: Bounds) -> tuple[Status, tuple[str, ...]]:
+def judge(quality: Quality, bounds: Bounds) -> tuple[Status, tuple[str, ...]]:
     """The status of a result, and each reason against it with what to try."""
-    failed = _failures(transform, quality, bounds)
+    failed = _failures(quality, bounds)
     doubts = _doubts(quality, bounds)
     status = Status.FAILED if failed else Status.DOUBTFUL if doubts else Status.GOOD
     return status, (*failed, *doubts)
 
 
-def _failures(transform: Affine, quality: Quality, bounds: Bounds) -> list[str]:
+def _failures(quality: Quality, bounds: Bounds) -> list[str]:
     out = []
-    if not np.isfinite([*transform.matrix.ravel(), *quality.as_dict().values()]).all():
+    if not np.isfinite(list(quality.as_dict().values())).all():
         out.append("the result is not finite: check the intensities and give a start")
-    if not quality.jacobian_det > 0:
-        out.append(f"the result mirrors or flattens space (determinant {quality.jacobian_det:.3g}): give a start")
+    if not quality.jacobian_max > 0:
+        out.append(f"the result mirrors or flattens space (determinant {quality.jacobian_max:.3g}): give a start")
+    if quality.folded_fraction > FAILED_FOLDS:
+        out.append(f"space is folded at {quality.folded_fraction:.2%} of the voxels: smooth the deformation more")
     if not quality.overlap >= bounds.least_overlap:
         out.append(f"only {quality.overlap:.0%} of the smaller specimen overlaps: give a start or a mask")
     if not quality.similarity_after >= quality.similarity_before - LOST:
@@ -113,7 +121,9 @@ def _doubts(quality: Quality, bounds: Bounds) -> list[str]:
             f"another start ends {quality.spread_um:.3g} µm away and is nearly as good: give a start or a mask, "
             "or try more rotations"
         )
-    if quality.dispute_um > 0:
+    if FAILED_FOLDS >= quality.folded_fraction > DOUBTFUL_FOLDS:
+        out.append(f"space is folded at {quality.folded_fraction:.2%} of the voxels: smooth the deformation more")
+    if quality.dispute_um:
         out.append(
             f"with and without the mask the best poses lie {quality.dispute_um:.3g} µm apart: give a start, or a mask "
             "that leaves more background around the specimen"

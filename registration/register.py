@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from registration.config import RegistrarConfig
+from registration.linear import RigidConfig
 from registration.result import Registered
-from registration.rigid import RigidConfig
 from volumes.errors import ConfigError
 from volumes.shapes import Mask
 from volumes.transform import Transform

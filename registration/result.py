@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from registration.quality import Quality, Status
-from volumes.transform import Affine
+from volumes.shapes import Mask
+from volumes.transform import Transform
 from volumes.volume import Volume
 
 
@@ -16,13 +17,13 @@ class Registered:
 
     Parameters
     ----------
-    transform : fixed points → moving points, world (z, y, x) µm.
+    transform : fixed points → moving points, world (z, y, x) µm; ``transform.inverse()`` goes back.
     quality : similarity, overlap, size of the motion, uncertainty.
     status : whether it may be used.
     reasons : why it is doubtful or failed, and what to try.
     """
 
-    transform: Affine
+    transform: Transform
     quality: Quality
     status: Status
     reasons: tuple[str, ...]
@@ -31,6 +32,14 @@ class Registered:
 class Registrar(Protocol):
     """Finds the transform between two volumes of one specimen."""
 
-    def register(self, fixed: Volume, moving: Volume) -> Registered:
+    def register(
+        self,
+        fixed: Volume,
+        moving: Volume,
+        *,
+        fixed_mask: Mask | None = None,
+        moving_mask: Mask | None = None,
+        start: Transform | None = None,
+    ) -> Registered:
         """The transform from fixed to moving points, with how far it can be trusted."""
         ...

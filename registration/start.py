@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.spatial.transform import Rotation
 
-from registration.linear import Allowed, Candidate
+from registration.motion import Allowed, Candidate
 from registration.prepared import Prepared
 from registration.rotations import spread_rotations
 from registration.similarity import Similarity

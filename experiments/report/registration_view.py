@@ -29,9 +29,12 @@ QUALITY = {
     "overlap": "overlap, share of the smaller specimen",
     "rotation_deg": "rotation (°)",
     "shift_um": "shift at the middle of the field (µm)",
-    "jacobian_det": "change of volume, factor",
+    "jacobian_min": "change of volume, least factor",
+    "jacobian_max": "change of volume, largest factor",
     "spread_um": "distance of the next best result (µm)",
     "evaluations": "evaluations of the similarity",
+    "folded_fraction": "share of the voxels where space is folded",
+    "cycle_um": "distance after going there and back by another way (µm)",
     "dispute_um": "distance from the result without the mask (µm)",
 }
 """Names for the reader; a figure that is not among them keeps its own."""

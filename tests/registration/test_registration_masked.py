@@ -14,8 +14,8 @@ from configs import demo_data
 from phantom.displaced import displaced
 from registration import RigidConfig, Status, register
 from registration.align import Ascent, Pair
-from registration.linear import Candidate
 from registration.masked import Pose
+from registration.motion import Candidate
 from registration.prepared import prepare
 from registration.similarity import draw
 from volumes import Affine

@@ -10,7 +10,7 @@ from scipy import ndimage, stats
 from scipy.interpolate import BSpline
 
 from registration.histogram import interpolate, normalised_information
-from registration.linear import RigidMotion
+from registration.motion import RigidMotion
 from registration.prepared import Scale, prepare
 from registration.similarity import Samples, Similarity, draw
 from volumes import Affine, Grid
