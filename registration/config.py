@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
-from registration.linear import RigidConfig
+from pydantic import Field
 
-RegistrarConfig: TypeAlias = RigidConfig
+from registration.given import GivenConfig
+from registration.landmark_registrar import LandmarksConfig
+from registration.linear import AffineConfig, RigidConfig, SimilarityConfig
+
+RegistrarConfig: TypeAlias = Annotated[
+    RigidConfig | SimilarityConfig | AffineConfig | GivenConfig | LandmarksConfig, Field(discriminator="kind")
+]

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from registration.config import RegistrarConfig
-from registration.linear import RigidConfig
+from registration.linear import AffineConfig, RigidConfig, SimilarityConfig
 from registration.result import Registered
 from volumes.errors import ConfigError
 from volumes.shapes import Mask
 from volumes.transform import Transform
 from volumes.volume import Volume
 
-Kind = Literal["rigid"]
+Kind = Literal["rigid", "similarity", "affine"]
+DEFAULTS: Mapping[str, type[RigidConfig | SimilarityConfig | AffineConfig]] = {
+    "rigid": RigidConfig,
+    "similarity": SimilarityConfig,
+    "affine": AffineConfig,
+}
+"""The kinds that need no more than their name."""
 
 
 def register(
@@ -30,7 +37,7 @@ def register(
     ----------
     fixed : the volume whose grid the other is brought onto.
     moving : the volume that is moved.
-    kind : ``rigid``, or a config object with other settings than the defaults.
+    kind : ``rigid``, ``similarity``, ``affine``, or a config object with other settings than the defaults.
     fixed_mask, moving_mask : (z, y, x) on each one's own grid, True where it may be looked at.
     start : fixed points → moving points, world (z, y, x) µm, to begin from; left out, all rotations are searched.
 
@@ -50,8 +57,8 @@ def register(
 
 
 def _config(kind: Kind | RegistrarConfig) -> RegistrarConfig:
-    if isinstance(kind, RigidConfig):
+    if not isinstance(kind, str):
         return kind
-    if kind == "rigid":
-        return RigidConfig()
-    raise ConfigError("no such registration", field="kind", value=kind, remedy="Known: rigid")
+    if kind in DEFAULTS:
+        return DEFAULTS[kind]()
+    raise ConfigError("no such registration", field="kind", value=kind, remedy=f"Known: {', '.join(DEFAULTS)}")
