@@ -122,41 +122,64 @@ def demo(
 @app.command
 def register(
     fixed: Path,
-    moving: Path,
+    moving: Annotated[list[Path], Parameter(negative="")],
     *,
     out: Path,
+    kind: Annotated[
+        Literal["auto", "rigid", "similarity", "affine", "deformable", "projection"],
+        Parameter(help="What the transform may do; auto: by the two modalities."),
+    ] = "auto",
+    start: Annotated[Path | None, Parameter(help="ITK transform, fixed to moving points, to begin from.")] = None,
+    fixed_mask: Annotated[
+        Path | None, Parameter(help="Volume on FIXED's grid, above 0 where it may be looked at.")
+    ] = None,
+    moving_mask: Annotated[Path | None, Parameter(help="The same on MOVING's grid.")] = None,
+    set_: Annotated[
+        tuple[str, ...], Parameter(name="--set", negative="", help="KEY=VALUE: another setting of the kind.")
+    ] = (),
     fixed_modality: Modality = None,
-    moving_modality: Modality = None,
+    moving_modality: Annotated[
+        tuple[str, ...], Parameter(negative="", consume_multiple=True, help="One for each MOVING.")
+    ] = (),
     fixed_unit: Unit = None,
     moving_unit: Unit = None,
     json: Json = False,
 ) -> None:
-    """Find the rigid transform from FIXED to MOVING; write it and the resampled MOVING into OUT.
+    """Find the transform from FIXED to each MOVING; write it, its inverse and the resampled volume into OUT.
 
     Parameters
     ----------
     fixed
         The volume that stays (NIfTI, NRRD, OME-TIFF or OME-Zarr).
     moving
-        The volume to be brought onto its grid.
+        What is to be brought onto its grid; of several, each has a folder of its name in OUT.
     out
-        Folder for transform.tfm, registered.ome.zarr and quality.json.
+        Folder for transform and inverse (.tfm, or .h5 where not linear), registered.ome.zarr and quality.json.
     """
-    import registration
-    import volumes
-    from experiments.run_folder import write_json
-    from volumes.errors import StageError
+    from experiments.register_files import Given, Hints, register_files, registrar_config
+    from volumes.errors import ConfigError, StageError
 
-    still = volumes.read(fixed, modality=_modality(fixed, fixed_modality), unit=fixed_unit)
-    moved = volumes.read(moving, modality=_modality(moving, moving_modality), unit=moving_unit)
-    result = registration.register(still, moved)
-    volumes.write_transform(result.transform, out / "transform.tfm")
-    volumes.write(volumes.resample(moved, like=still, transform=result.transform), out / "registered.ome.zarr")
-    facts = {"status": result.status.value, "reasons": list(result.reasons), **result.quality.as_dict()}
-    write_json(out / "quality.json", facts)
-    _say(facts, json)
-    if result.status.value == "failed":
-        raise StageError("registration failed", file=moving, field="status", remedy="; ".join(result.reasons))
+    names: tuple[str | None, ...] = moving_modality or tuple(_modality(path, None) for path in moving)
+    if len(names) != len(moving):
+        raise ConfigError(
+            f"needs one value for each of the {len(moving)} volumes", field="--moving-modality", value=names
+        )
+    found = register_files(
+        Given(fixed, _modality(fixed, fixed_modality), fixed_unit),
+        [Given(path, name, moving_unit) for path, name in zip(moving, names, strict=True)],
+        out,
+        registrar_config(kind, dict(map(_pair, set_))),
+        Hints(fixed_mask, moving_mask, start),
+    )
+    if len(found) == 1 or json:
+        _say(next(iter(found.values())) if len(found) == 1 else found, json)
+    else:
+        for folder, facts in found.items():
+            _say({"folder": folder, **facts}, json)
+    failed = [folder for folder, facts in found.items() if facts["status"] == "failed"]
+    if failed:
+        reasons = "; ".join(str(reason) for reason in found[failed[0]]["reasons"])
+        raise StageError("registration failed", file=failed[0], field="status", remedy=reasons)
 
 
 @app.command

@@ -13,8 +13,8 @@ from pydantic import Field, model_validator
 
 from experiments import strict_yaml
 from experiments.contradictions import contradictions, of_phantom
-from experiments.entries import Cells, Closed, Name, Simulated, Source
-from experiments.loading import override, validated
+from experiments.entries import Cells, Closed, Name, Pair, Simulated, Source
+from experiments.loading import override, placed, validated
 from experiments.phantom_file import load_phantom
 from fusion.config import FuserConfig
 from registration.config import RegistrarConfig
@@ -33,6 +33,9 @@ class Experiment(Closed):
     sources: dict[Name, Source] = Field({})
     reference: str | None = Field(None, description="the source that stays; left out: the first")
     register_: RegistrarConfig | None = Field(None, alias="register", description="bring all sources onto one grid")
+    pairs: tuple[Pair, ...] = Field(
+        (), description="which sources are registered to each other; one that is in no pair goes to the reference"
+    )
     allow_failed: bool = Field(False, description="go on with a registration whose status is FAILED")
     fuse: FuserConfig | None = Field(None, description="turn the registered sources into one volume")
     segment: SegmenterConfig | None = Field(None, description="find the cells")
@@ -64,6 +67,13 @@ class Experiment(Closed):
     def moving(self) -> tuple[str, ...]:
         """The names of all sources but the reference."""
         return tuple(name for name in self.sources if name != self.fixed)
+
+    @property
+    def pairings(self) -> tuple[Pair, ...]:
+        """All pairs to register: those given, and the reference with each source that none of them names."""
+        named = {name for pair in self.pairs for name in (pair.fixed, pair.moving)}
+        rest = (Pair(fixed=self.fixed, moving=name) for name in self.moving if name not in named)
+        return (*self.pairs, *rest)
 
     @property
     def segmented(self) -> str:
@@ -109,7 +119,8 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> Config:
     for prefix, part in _parts(values).items():
         _read_phantom(part, folder, inside.get(prefix, {}))
     kind: type[Experiment] | type[Suite] = Suite if "parts" in values else Experiment
-    return _absolute(validated(kind, values, path), folder)
+    # Paths count from the config's own folder, so that a run does not depend on where it was started.
+    return placed(validated(kind, values, path), folder)
 
 
 def settings(experiment: Experiment, *fields: str) -> str:
@@ -118,7 +129,9 @@ def settings(experiment: Experiment, *fields: str) -> str:
     A stage's key is made of this and of the files' contents, so that a folder may be moved and a note be mended.
     """
     words = {"note", "attribution", "file"}
+    files = {"start", "fixed_mask", "moving_mask"}
     without: dict[str, Any] = {"sources": {"__all__": words}, "cells": words, "truth_labels": words}
+    without |= {"register_": {"file"}, "pairs": {"__all__": {"register_": {"file"}, **dict.fromkeys(files, True)}}}
     return experiment.model_dump_json(include=set(fields), exclude=without)
 
 
@@ -161,20 +174,3 @@ def _read_phantom(values: object, folder: Path, changes: Mapping[str, str]) -> N
         part["config"] = load_phantom(file, changes).model_dump(mode="json", by_alias=True)
     elif isinstance(part.get("config"), dict):
         override(part["config"], changes)
-
-
-def _absolute(config: Config, folder: Path) -> Config:
-    """Paths count from the config's own folder, so that a run does not depend on where it was started."""
-    if isinstance(config, Suite):
-        parts = {name: _absolute(part, folder) for name, part in config.parts.items()}
-        return config.model_copy(update={"parts": parts})
-    changes: dict[str, object] = {"sources": {n: _placed(s, folder) for n, s in config.sources.items()}}
-    if config.cells:
-        changes["cells"] = _placed(config.cells, folder)
-    if config.truth_labels:
-        changes["truth_labels"] = _placed(config.truth_labels, folder)
-    return config.model_copy(update=changes)
-
-
-def _placed(entry: Source | Cells, folder: Path) -> Source | Cells:
-    return entry.model_copy(update={"file": folder / entry.file.expanduser()})

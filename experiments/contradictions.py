@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 def contradictions(experiment: Experiment) -> Iterator[str]:
     """Each way in which the parts of an experiment do not fit together, in words."""
     yield from _of_sources(experiment)
+    yield from _of_pairs(experiment)
     yield from _of_stages(experiment)
     yield from _of_truth(experiment)
 
@@ -39,6 +40,26 @@ def _of_sources(e: Experiment) -> Iterator[str]:
         yield f"the reference {e.fixed!r} cannot be displaced; displace another source"
     if any(source.is_movie and source.displaced for source in e.sources.values()):
         yield "displaced moves a single volume, not a movie"
+
+
+def _of_pairs(e: Experiment) -> Iterator[str]:
+    if e.pairs and not e.register_:
+        yield "pairs needs register"
+    known = [{pair.fixed, pair.moving} for pair in e.pairs]
+    unknown = sorted({name for pair in known for name in pair if name not in e.names})
+    if unknown:
+        yield f"pairs names {unknown[0]!r}, which is not among the sources {sorted(e.names)}"
+    if any(len(pair) == 1 for pair in known):
+        yield "pairs registers a source to itself"
+    if len({(pair.fixed, pair.moving) for pair in e.pairs}) < len(e.pairs):
+        yield "pairs holds a pair twice"
+    named = {name for pair in known for name in pair}
+    joined = {e.fixed, *(name for name in e.names if name not in named)} if e.names else set()
+    for _ in known:
+        joined |= {name for pair in known if pair & joined for name in pair}
+    apart = sorted(named & set(e.names) - joined)
+    if apart:
+        yield f"pairs leads by no chain from the reference {e.fixed!r} to {apart[0]!r}"
 
 
 def _of_stages(e: Experiment) -> Iterator[str]:

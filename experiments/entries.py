@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from phantom.config import PhantomConfig
+from registration.config import RegistrarConfig
 from volumes.io.layout import Layout
 
 Name = Annotated[str, Field(pattern=r"^[\w][\w. -]{0,63}$")]
@@ -55,6 +56,21 @@ class Source(Closed):
     def is_movie(self) -> bool:
         """Whether the source is a TimeLapse."""
         return self.movie or (self.layout is not None and "T" in self.layout.axes)
+
+
+class Pair(Closed):
+    """Two sources that are registered to each other, and what is known of how they lie."""
+
+    fixed: Name
+    moving: Name
+    register_: RegistrarConfig | None = Field(
+        None, alias="register", description="how; left out: as the experiment's register says"
+    )
+    start: Path | None = Field(None, description="ITK transform, fixed to moving points, to begin from")
+    fixed_mask: Path | None = Field(
+        None, description="volume on the fixed one's grid, above 0 where it may be looked at"
+    )
+    moving_mask: Path | None = Field(None, description="the same on the moving one's grid")
 
 
 class Observed(Closed):

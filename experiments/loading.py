@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,26 +48,35 @@ def override(values: dict[str, Any], changes: Mapping[str, str]) -> None:
 
 def placed(config: Model, folder: Path) -> Model:
     """The config with each relative path in it, and in its parts, counted from a folder."""
-    changes: dict[str, object] = {}
-    for name in type(config).model_fields:
-        value = getattr(config, name)
-        if isinstance(value, BaseModel):
-            changes[name] = placed(value, folder)
-        elif isinstance(value, Path):
-            changes[name] = folder / value.expanduser()
-    return config.model_copy(update=changes)
+    fields = type(config).model_fields
+    return config.model_copy(update={name: _placed(getattr(config, name), folder) for name in fields})
 
 
 def paths(config: BaseModel) -> dict[str, Path]:
     """The paths in a config and in its parts, by dotted key."""
-    out: dict[str, Path] = {}
-    for name in type(config).model_fields:
-        value = getattr(config, name)
-        if isinstance(value, BaseModel):
-            out |= {f"{name}.{key}": path for key, path in paths(value).items()}
-        elif isinstance(value, Path):
-            out[name] = value
-    return out
+    return dict(_paths({name: getattr(config, name) for name in type(config).model_fields}, ""))
+
+
+def _placed(value: object, folder: Path) -> object:
+    if isinstance(value, BaseModel):
+        return placed(value, folder)
+    if isinstance(value, dict):
+        return {key: _placed(part, folder) for key, part in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_placed(part, folder) for part in value)
+    return folder / value.expanduser() if isinstance(value, Path) else value
+
+
+def _paths(value: object, key: str) -> Iterator[tuple[str, Path]]:
+    if isinstance(value, BaseModel):
+        value = {name: getattr(value, name) for name in type(value).model_fields}
+    elif isinstance(value, tuple):
+        value = {str(i): part for i, part in enumerate(value)}
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _paths(part, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, Path):
+        yield key, value
 
 
 def _explained(path: Path, error: ValidationError, kind: type[BaseModel]) -> ConfigError:

@@ -6,8 +6,11 @@ import importlib.metadata
 import platform
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from experiments.config import Experiment
 from experiments.entries import Cells, Source
+from experiments.loading import paths
 
 PACKAGES = ("fusetrack", "numpy", "scipy", "numba", "SimpleITK", "nibabel", "zarr", "scikit-image", "pandas")
 """Those whose version may change a number."""
@@ -35,5 +38,13 @@ def entries(experiment: Experiment) -> dict[str, Source | Cells]:
 
 
 def input_files(experiment: Experiment) -> dict[str, Path]:
-    """The files among them."""
-    return {name: entry.file for name, entry in entries(experiment).items()}
+    """The files among them, and those that the registration reads."""
+    return {name: entry.file for name, entry in entries(experiment).items()} | registration_files(experiment)
+
+
+def registration_files(experiment: Experiment) -> dict[str, Path]:
+    """Starts, masks, landmarks and given transforms, by dotted key."""
+    asked: dict[str, BaseModel] = {f"pairs.{i}": pair for i, pair in enumerate(experiment.pairs)}
+    if experiment.register_:
+        asked["register"] = experiment.register_
+    return {f"{name}.{key}": path for name, part in asked.items() for key, path in paths(part).items()}

@@ -57,13 +57,19 @@ class RunFolder:
         """The drawn phantom: volumes as its instruments wrote them, and their truth."""
         return self.path / "phantom"
 
+    @property
+    def transforms(self) -> Path:
+        """What registration leaves: transforms, their inverses, and what is known of each."""
+        return self.path / "transforms"
+
     def transform(self, name: str) -> Path:
-        """The transform from the reference to one source, as an ITK file."""
-        return self.path / "transforms" / f"{name}.tfm"
+        """The transform from the reference to one source, as an ITK file: .h5 where it is not linear, else .tfm."""
+        deformed = self.transforms / f"{name}.h5"
+        return deformed if deformed.exists() else self.transforms / f"{name}.tfm"
 
     def registration(self, name: str) -> Path:
         """Quality, status and reasons of that transform."""
-        return self.path / "transforms" / f"{name}.json"
+        return self.transforms / f"{name}.json"
 
     def marker(self, stage: str) -> Path:
         """What is written last when a stage is done."""

@@ -7,7 +7,7 @@ back: no likeness tells as much of a registration.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from heapq import heappop, heappush
@@ -17,7 +17,7 @@ import numpy as np
 from registration.quality import Status
 from registration.result import Registered, Registrar
 from volumes.errors import ConfigError
-from volumes.shapes import Points
+from volumes.shapes import Mask, Points
 from volumes.transform import Affine, Composite, Transform, as_affine
 from volumes.volume import Volume
 
@@ -28,6 +28,26 @@ LONGEST_LOOP = 4
 DOUBT = 1e6
 """What a doubtful pair counts more than a good one when a way is chosen: any detour over good ones is better."""
 FOREGROUND_POINTS = 2000
+
+
+@dataclass(frozen=True)
+class Task:
+    """A pair to register.
+
+    Parameters
+    ----------
+    fixed, moving : names of the volumes.
+    registrar : what registers them.
+    start : fixed points → moving points, to begin from.
+    fixed_mask, moving_mask : (z, y, x) on each one's own grid, True where it may be looked at.
+    """
+
+    fixed: str
+    moving: str
+    registrar: Registrar
+    start: Transform | None = None
+    fixed_mask: Mask | None = None
+    moving_mask: Mask | None = None
 
 
 @dataclass(frozen=True)
@@ -198,38 +218,25 @@ class Graph:
         return Loop(names, tuple(way), error, AGREED_VOXELS * max(self.voxel_um[name] for name in names))
 
 
-def register_graph(
-    volumes: Mapping[str, Volume],
-    reference: str,
-    pairs: Sequence[tuple[str, str]],
-    registrar: Callable[[str, str], Registrar],
-    starts: Mapping[tuple[str, str], Transform] | None = None,
-) -> Graph:
+def register_graph(volumes: Mapping[str, Volume], reference: str, tasks: Sequence[Task]) -> Graph:
     """Register each pair, and see how the pairs agree.
 
     Parameters
     ----------
     volumes : by name.
     reference : the one that the others are brought onto.
-    pairs : (fixed, moving); each volume must be joined to the reference by some chain of them.
-    registrar : what registers a pair.
-    starts : linear transforms, fixed points → moving points, to begin a pair from.
+    tasks : the pairs; each volume must be joined to the reference by some chain of them.
 
     Raises
     ------
     ConfigError : a name that is not known, a pair named twice or with itself, a volume that no pair joins.
     FusetrackError : whatever a registrar raises.
     """
-    _check_pairs(volumes, reference, pairs)
-    links = []
-    for fixed, moving in pairs:
-        found = registrar(fixed, moving).register(
-            volumes[fixed], volumes[moving], start=(starts or {}).get((fixed, moving))
-        )
-        links.append(Link(fixed, moving, found))
+    _check_pairs(volumes, reference, [(task.fixed, task.moving) for task in tasks])
+    links = tuple(Link(task.fixed, task.moving, _registered(task, volumes)) for task in tasks)
     points = {name: foreground_um(volume) for name, volume in volumes.items()}
     voxels = {name: max(volume.grid.spacing_um) for name, volume in volumes.items()}
-    return with_cycles(Graph(reference, tuple(links), points, voxels))
+    return with_cycles(Graph(reference, links, points, voxels))
 
 
 def with_cycles(graph: Graph) -> Graph:
@@ -255,6 +262,16 @@ def foreground_um(volume: Volume, count: int = FOREGROUND_POINTS) -> Points:
 
     points = prepare(volume, None, 32, 0, "volume").foreground_um
     return points[:: max(1, len(points) // count)]
+
+
+def _registered(task: Task, volumes: Mapping[str, Volume]) -> Registered:
+    return task.registrar.register(
+        volumes[task.fixed],
+        volumes[task.moving],
+        fixed_mask=task.fixed_mask,
+        moving_mask=task.moving_mask,
+        start=task.start,
+    )
 
 
 def _chained(parts: Sequence[Transform]) -> Transform:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from registration.align import RIVAL, Ascent, Found, Pair
+from registration.halves import Halves
 from registration.motion import Candidate
 from volumes.shapes import Matrix4
 from volumes.transform import Affine
@@ -50,15 +51,21 @@ class Masked:
             begun = self._pose(wide, look(own, start.matrix))
             if begun.candidate.similarity > best.candidate.similarity:
                 best, outside = begun, False
-        found = self._found(own, wide, best, start, outside=outside)
         spread = own.spread_um if best is poses[0] else wide.spread_um
+        own, wide = (replace(ascent, spread_um=spread) for ascent in (own, wide))
+        found = self._found(own, wide, best, start, outside=outside)
         steps = own.evaluations + wide.evaluations
-        return replace(found, spread_um=spread, evaluations=steps, dispute_um=self._dispute_um(best, poses))
+        return replace(found, evaluations=steps, dispute_um=self._dispute_um(best, poses))
 
     def _found(self, own: Ascent, wide: Ascent, best: Pose, start: Affine | None, *, outside: bool) -> Found:
+        halves = self._halves(best.candidate.matrix)
         if not outside:
-            return self.inside.found(own, best.candidate, start)
-        return self.whole.found(wide, replace(best.candidate, similarity=1 + best.whole), start)
+            return self.inside.found(own, best.candidate, start, halves)
+        return self.whole.found(wide, replace(best.candidate, similarity=1 + best.whole), start, halves)
+
+    def _halves(self, matrix: Matrix4) -> Halves:
+        """The smaller: half of a specimen without its outline slides, half of one with foreign bodies is drawn away."""
+        return min((pair.halves(matrix) for pair in (self.inside, self.whole)), key=lambda halves: halves.coarse_um)
 
     def _settled(self, own: Ascent, matrix: Matrix4) -> Candidate:
         """The peak under the masks near a pose; the pose itself where the masks lead away from it."""

@@ -38,14 +38,18 @@ class Quality:
     rotation_deg : angle of the rotation.
     shift_um : length of the shift at the middle of the fixed field.
     jacobian_min, jacobian_max : the least and the largest local change of volume; both 1 for a rigid transform.
-    spread_um : how far the other starts that came out nearly as good lie from the result: the mean over the specimen,
-        of the furthest of them; 0 when there is none. An uncertainty.
+    spread_um : the uncertainty, of the order of the error to be expected, the mean over the specimen: how far other
+        starts that came out nearly as good lie from the result, the furthest of them, and how far the poses that
+        either half of the specimen comes to alone.
     evaluations : how often the similarity and its derivative were computed.
     folded_fraction : share of the fixed field's voxels at which space is turned inside out; 0 for a linear transform.
     cycle_um : how far points come back from where they began when they go to the moving volume by this transform and
         back by one found the other way round, the mean over the specimen; None where it was not measured.
+    halves_um : how far the poses that either half of the specimen comes to alone lie from the result at the coarsest
+        resolution, where a wrong pose shows; None where it was not measured.
     dispute_um : with a mask, how far from the result the search with or without it ended that did not prevail; 0 where
         they agree, or where the result is clearly the more likely with the mask and without; None without a mask.
+    fiducial_um : root mean square distance of the landmarks that gave the transform; None where there are none.
     """
 
     similarity_before: float
@@ -60,7 +64,9 @@ class Quality:
     evaluations: int
     folded_fraction: float = 0.0
     cycle_um: float | None = None
+    halves_um: float | None = None
     dispute_um: float | None = None
+    fiducial_um: float | None = None
 
     def as_dict(self) -> dict[str, float | int]:
         """The same as plain numbers, for JSON; what was not measured is left out."""
@@ -75,10 +81,12 @@ class Bounds:
     ----------
     least_overlap : below it the result failed.
     doubtful_spread_um : a spread above it is doubtful.
+    mirrored : whether the result may be a mirror image.
     """
 
     least_overlap: float
     doubtful_spread_um: float
+    mirrored: bool = False
 
 
 def judge(quality: Quality, bounds: Bounds) -> tuple[Status, tuple[str, ...]]:
@@ -93,7 +101,7 @@ def _failures(quality: Quality, bounds: Bounds) -> list[str]:
     out = []
     if not np.isfinite(list(quality.as_dict().values())).all():
         out.append("the result is not finite: check the intensities and give a start")
-    if not quality.jacobian_max > 0:
+    if not (quality.jacobian_max > 0 or (bounds.mirrored and quality.jacobian_max < 0)):
         out.append(f"the result mirrors or flattens space (determinant {quality.jacobian_max:.3g}): give a start")
     if quality.folded_fraction > FAILED_FOLDS:
         out.append(f"space is folded at {quality.folded_fraction:.2%} of the voxels: smooth the deformation more")
@@ -118,8 +126,13 @@ def _doubts(quality: Quality, bounds: Bounds) -> list[str]:
         out.append(f"{quality.overlap:.0%} of the smaller specimen overlaps: look at the result")
     if quality.spread_um > bounds.doubtful_spread_um:
         out.append(
-            f"another start ends {quality.spread_um:.3g} µm away and is nearly as good: give a start or a mask, "
-            "or try more rotations"
+            f"other starts, or halves of the specimen, end {quality.spread_um:.3g} µm away and are nearly as good: "
+            "give a start or a mask, or try more rotations"
+        )
+    elif quality.halves_um and np.hypot(quality.spread_um, quality.halves_um) > bounds.doubtful_spread_um:
+        out.append(
+            f"either half of the specimen alone comes to a pose {quality.halves_um:.3g} µm away: look at the result; "
+            "give a start or a mask, or let it stretch if it may have"
         )
     if FAILED_FOLDS >= quality.folded_fraction > DOUBTFUL_FOLDS:
         out.append(f"space is folded at {quality.folded_fraction:.2%} of the voxels: smooth the deformation more")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Bool, Float32, Float64, UInt8
 
 from registration.histogram import COLUMNS, accumulate, descend, interpolate_many, normalised_information, rank_many
 from registration.prepared import Scale
@@ -68,6 +68,10 @@ class Similarity:
         """NMI of the same intensities drawn together at random: what samples show where there is no likeness."""
         shuffled = np.random.default_rng(seed).permutation(self.samples.bins)
         return Similarity(Samples(self.samples.points_um, shuffled), self.moving, self.bins).value(transform)[0]
+
+    def only(self, kept: Bool[np.ndarray, " n"]) -> Similarity:
+        """The same of some of the samples."""
+        return Similarity(Samples(self.samples.points_um[kept], self.samples.bins[kept]), self.moving, self.bins)
 
     def slope(self, transform: Matrix4) -> tuple[float, float, Float64[np.ndarray, "3 4"]]:
         """NMI, overlap, and the derivative of NMI by the upper three rows of the 4×4 transform in µm.

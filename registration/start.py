@@ -30,12 +30,21 @@ REACH = 0.6
 """How far that lattice reaches, by the specimen's radius."""
 MOST_STEPS = 8
 """Steps of that lattice to either side along an axis, at most."""
+MIRROR = np.diag([1.0, 1.0, -1.0])
+"""One mirror image; with all rotations it gives every other."""
 NUDGE_DEG, NUDGE = 8.0, 0.1
 """How much a given start is turned, and shifted by the specimen's radius, to see whether all end in one place."""
 
 
 def promising(
-    similarity: Similarity, fixed: Prepared, moving: Prepared, rotations: int, count: int, allowed: Allowed
+    similarity: Similarity,
+    fixed: Prepared,
+    moving: Prepared,
+    rotations: int,
+    count: int,
+    allowed: Allowed,
+    *,
+    mirrored: bool = False,
 ) -> list[Matrix4]:
     """The starts that are worth refining: the way the volumes lie, then the best and clearly different of two searches.
 
@@ -49,10 +58,13 @@ def promising(
     rotations : how many; 0 leaves both searches to the small ones.
     count : how many starts to keep of each search.
     allowed : whether a transform may be at all.
+    mirrored : whether all are mirror images, about a plane through the fixed specimen's middle, instead.
     """
     turns = spread_rotations(rotations)
     lying = _lying(fixed, moving, similarity, allowed)
-    turned = _ranked(similarity, _placed(turns, fixed, moving), allowed)
+    if mirrored:
+        lying = lying @ _mirror(fixed)
+    turned = _ranked(similarity, _placed(turns @ MIRROR if mirrored else turns, fixed, moving), allowed)
     shifted = _ranked(similarity, _shifted(lying, turns, fixed), allowed)
     first = Candidate(lying, 0.0, 1.0)
     kept = distinct(chain([first], turned), fixed.foreground_um, APART_TURNED * fixed.radius_um, count + 1)
@@ -99,6 +111,13 @@ def _lying(fixed: Prepared, moving: Prepared, similarity: Similarity, allowed: A
     out = np.eye(4)
     if not allowed(out, similarity.value(out)[1]):
         out[:3, 3] = (moving.grid.centre_um - fixed.grid.centre_um)[0]
+    return out
+
+
+def _mirror(fixed: Prepared) -> Matrix4:
+    out = np.eye(4)
+    out[:3, :3] = MIRROR
+    out[:3, 3] = fixed.centre_um - MIRROR @ fixed.centre_um
     return out
 
 

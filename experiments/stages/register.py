@@ -8,12 +8,19 @@ import numpy as np
 
 from experiments.aligned import aligned
 from experiments.config import Experiment, settings
+from experiments.entries import Pair
+from experiments.provenance import registration_files
+from experiments.register_files import mask_of, start_of
 from experiments.run_folder import RunFolder, read_json, write_json
 from experiments.sources import open_first
 from experiments.stage import Stage
-from registration import Registered, register
+from experiments.transforms import write_both_ways
+from registration import RigidConfig
+from registration.given import assess
+from registration.graph import Bridged, Graph, Task, register_graph
+from volumes.atomic import replacing_folder
 from volumes.errors import StageError
-from volumes.io import write, write_transform
+from volumes.io import write
 from volumes.timelapse import TimeLapse
 from volumes.volume import Channel, Volume
 
@@ -22,38 +29,58 @@ REGISTERED = "registered.ome.zarr"
 
 
 def register_stage(experiment: Experiment, folder: RunFolder) -> Stage:
-    """Registers each moving source to the reference, movies by their first frames, whose transform serves all others.
+    """Registers the pairs, and brings each source to the reference by the best way through them.
 
-    The verdict stops the run at a FAILED one.
+    A movie is registered by one frame, whose transform serves all others. The verdict stops the run at a FAILED way.
     """
-    written = [p for name in experiment.moving for p in (folder.transform(name), folder.registration(name))]
     return Stage(
         NAME,
-        settings(experiment, "sources", "reference", "register_"),
-        (REGISTERED, *(str(path.relative_to(folder.path)) for path in written)),
+        settings(experiment, "sources", "reference", "register_", "pairs"),
+        (REGISTERED, folder.transforms.name),
         lambda: _register_all(experiment, folder),
-        inputs={name: source.file for name, source in experiment.sources.items()},
+        inputs={name: source.file for name, source in experiment.sources.items()} | registration_files(experiment),
         code=("registration", "phantom"),
         verdict=lambda: _verdict(experiment, folder),
     )
 
 
 def _register_all(experiment: Experiment, folder: RunFolder) -> None:
-    fixed = open_first(experiment.fixed, experiment.sources[experiment.fixed]).image
-    for name in experiment.moving:
-        moving = open_first(name, experiment.sources[name]).image
-        result = register(fixed, moving, experiment.register_ or "rigid")
-        write_transform(result.transform, folder.transform(name))
-        write_json(folder.registration(name), _facts(result))
+    images = {name: open_first(name, source).image for name, source in experiment.sources.items()}
+    graph = register_graph(images, experiment.fixed, [_task(experiment, pair, images) for pair in experiment.pairings])
+    fixed = images[experiment.fixed]
+    with replacing_folder(folder.transforms) as fresh:
+        for name in experiment.moving:
+            way, moving = graph.bridged(name), images[name]
+            write_both_ways(way.transform, fixed.grid, moving.grid, fresh, name, f"{name}.inverse")
+            write_json(fresh / folder.registration(name).name, _facts(graph, way, fixed, moving))
     stacked = _stacked(aligned(experiment, folder))
     write(stacked if experiment.sources[experiment.fixed].is_movie else stacked[0], folder.path / REGISTERED)
 
 
-def _facts(result: Registered) -> dict[str, object]:
+def _task(experiment: Experiment, pair: Pair, images: Mapping[str, Volume]) -> Task:
+    how = pair.register_ or experiment.register_ or RigidConfig()
+    return Task(
+        pair.fixed,
+        pair.moving,
+        how.build(),
+        start_of(pair.start),
+        mask_of(pair.fixed_mask, images[pair.fixed]),
+        mask_of(pair.moving_mask, images[pair.moving]),
+    )
+
+
+def _facts(graph: Graph, way: Bridged, fixed: Volume, moving: Volume) -> dict[str, object]:
+    """What is known of a way; over several pairs its likeness is looked at from end to end."""
+    links = [link for link in graph.links if {link.fixed, link.moving} == set(way.path)]
+    quality = links[0].registered.quality if links else assess(way.transform, fixed, moving).quality
     return {
-        "status": result.status.value,
-        "reasons": list(result.reasons),
-        "quality": {key: float(value) for key, value in result.quality.as_dict().items()},
+        "status": way.status.value,
+        "reasons": list(way.reasons),
+        "path": list(way.path),
+        "quality": {key: float(value) for key, value in quality.as_dict().items()},
+        "loops": [
+            {"names": list(loop.names), "error_um": loop.error_um, "closes": loop.closes} for loop in graph.loops
+        ],
     }
 
 

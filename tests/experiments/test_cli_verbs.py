@@ -167,9 +167,9 @@ def registered(status: str) -> Callable[..., object]:
     from registration import Registered
     from registration.quality import Quality, Status
 
-    quality = Quality(1.0, 1.5, 1.0, 0.8, 0.0, 4.0, 1.0, 0.3, 120)
+    quality = Quality(1.0, 1.5, 1.0, 0.8, 0.0, 4.0, 1.0, 1.0, 0.3, 120)
     move = volumes.Affine.rigid(translation_um=(0.0, 0.0, 4.0))
-    return lambda *_: Registered(move, quality=quality, status=Status(status), reasons=("Try a mask.",))
+    return lambda *_, **__: Registered(move, quality=quality, status=Status(status), reasons=("Try a mask.",))
 
 
 @pytest.mark.parametrize(("status", "code"), [("good", 0), ("doubtful", 0), ("failed", 1)])
@@ -177,19 +177,66 @@ def test_register_ends_badly_only_when_it_failed(
     fusetrack: Command, monkeypatch: pytest.MonkeyPatch, status: str, code: int
 ) -> None:
     """What was found is written either way, and the moving volume comes to lie on the fixed one."""
-    monkeypatch.setattr("registration.register", registered(status))
+    monkeypatch.setattr("registration.linear.Linear.register", registered(status))
     volumes.write(ball(), "fixed.nrrd")
     volumes.write(ball(4), "moving.nrrd")
-    found, out, err = fusetrack("register", "fixed.nrrd", "moving.nrrd", "--out", "out", "--json")
+    found, out, err = fusetrack("register", "fixed.nrrd", "moving.nrrd", "--kind", "rigid", "--out", "out", "--json")
     assert found == code
     facts = json.loads(out)
     assert (facts["status"], facts["reasons"]) == (status, ["Try a mask."])
     assert json.loads(Path("out/quality.json").read_text()) == facts
     np.testing.assert_allclose(volumes.read_transform("out/transform.tfm")([[0, 0, 0]]), [[0, 0, 4]])
+    np.testing.assert_allclose(volumes.read_transform("out/inverse.tfm")([[0, 0, 4]]), [[0, 0, 0]])
     aligned = volumes.read("out/registered.ome.zarr")
     valid = aligned.mask()
     np.testing.assert_allclose(aligned.channel()[valid], ball().channel()[valid], atol=1e-3)
     assert (json.loads(err)["error"] if code else err) == ("StageError" if code else "")
+
+
+def test_register_gives_each_of_several_a_folder_and_fails_with_any(
+    fusetrack: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = iter(("good", "failed"))
+    monkeypatch.setattr("registration.linear.Linear.register", lambda *_, **__: registered(next(states))())
+    for name in ("fixed", "red", "blue"):
+        volumes.write(ball(), f"{name}.nrrd")
+    code, out, err = fusetrack(
+        "register", "fixed.nrrd", "red.nrrd", "blue.nrrd", "--kind", "affine", "--out", "o", "--json"
+    )
+    assert code == 1
+    assert {name: facts["status"] for name, facts in json.loads(out).items()} == {"o/red": "good", "o/blue": "failed"}
+    assert "o/blue" in json.loads(err)["message"]
+    assert all((Path("o") / name / "transform.tfm").exists() for name in ("red", "blue"))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--set", "rotations=-1"), "rotations"),
+        (("--set", "colour=red"), "colour"),
+        (("--moving-modality", "CT", "MRI"), "one value for each"),
+        (("--start", "absent.tfm"), "absent.tfm"),
+        (("--moving-mask", "small.nrrd"), "another grid"),
+    ],
+)
+def test_register_refuses_what_it_cannot_use(fusetrack: Command, options: tuple[str, ...], says: str) -> None:
+    volumes.write(ball(), "a.nrrd")
+    small = volumes.from_array(np.ones((3, 4, 5), np.uint8), (1, 1, 1), modality="labels")
+    volumes.write(small, "small.nrrd")
+    code, out, err = fusetrack("register", "a.nrrd", "a.nrrd", "--kind", "rigid", "--out", "o", "--json", *options)
+    assert (code, out) == (1, "")
+    assert says in json.loads(err)["message"]
+    assert not Path("o").exists()
+
+
+def test_hints_for_one_of_several_are_refused(fusetrack: Command) -> None:
+    for name in ("a", "b", "c"):
+        volumes.write(ball(), f"{name}.nrrd")
+    volumes.write_transform(volumes.Affine.identity(), "t.tfm")
+    start = ("--start", "t.tfm", "--kind", "rigid", "--out", "o", "--json")
+    code, _, err = fusetrack("register", "a.nrrd", "b.nrrd", "c.nrrd", *start)
+    assert code == 1
+    assert "single moving volume" in json.loads(err)["message"]
 
 
 def test_fuse_says_what_it_fused_and_keeps_the_larger(fusetrack: Command) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import volumes
-from registration.graph import AGREED_VOXELS, Graph, Link, foreground_um, register_graph
+from registration.graph import AGREED_VOXELS, Graph, Link, Task, foreground_um, register_graph
 from registration.linear import RigidConfig
 from registration.quality import Quality, Status
 from registration.result import Registered
@@ -122,8 +122,8 @@ def test_real_registrations_close_their_loop(specimen):
     poses = {"a": Affine.identity(), "b": Affine.rigid((0.1, 0, 0.05), (4, -3, 6)), "c": Affine.rigid((0, 0.12, 0))}
     tones = {"a": np.asarray, "b": lambda v: 1 - v, "c": np.sqrt}
     seen = {name: specimen.seen(transform=poses[name], tone=tones[name]) for name in poses}
-    config = RigidConfig(rotations=0, samples=20_000)
-    found = register_graph(seen, "a", [("a", "b"), ("b", "c"), ("a", "c")], lambda *_: config.build())
+    registrar = RigidConfig(rotations=0, samples=20_000).build()
+    found = register_graph(seen, "a", [Task(*pair, registrar) for pair in (("a", "b"), ("b", "c"), ("a", "c"))])
     assert found.loops[0].closes
     points = foreground_um(seen["a"])
     for name, pose in poses.items():
@@ -144,4 +144,4 @@ def test_real_registrations_close_their_loop(specimen):
 def test_pairs_that_make_no_sense_are_refused(pairs, said):
     tiny = volumes.from_array(np.random.default_rng(0).random((8, 8, 8)), (1, 1, 1), modality="CT")
     with pytest.raises(ConfigError, match=said):
-        register_graph({"a": tiny, "b": tiny}, "a", pairs, lambda *_: RigidConfig().build())
+        register_graph({"a": tiny, "b": tiny}, "a", [Task(*pair, RigidConfig().build()) for pair in pairs])
