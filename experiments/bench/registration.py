@@ -1,202 +1,187 @@
-"""Rigid registration beside SimpleITK on real volumes moved by known transforms, one thread each.
+"""Registration beside elastix, greedy, SimpleITK and ConvexAdam, on real volumes moved by known transforms.
 
-    python -m experiments.bench.registration --out results/bench/registration.csv --cases 5
+    python -m experiments.bench.registration --out results/bench/registration.csv --cases 10 --peers PYTHON
 
-writes one row a registration into the CSV and a summary as a table beside it (.md). The cases come from
+writes one row a registration into the CSV and two tables beside it (.md). PYTHON is an interpreter whose environment
+has the peers (extra ``bench``); left out, it is this one, and peers that are not there are left out. Cases come from
 ``registration_cases.py`` in the folder ``bench`` beside FUSETRACK_DATA. TRE is the mean distance over 2000 points, in
-mm for the brains and µm for the zebrafish (ZF). Every method runs in a process of its own, after one registration that
-is not counted, so that compilation is left out of the seconds; its peak memory holds the cases as well.
+mm for the brains and µm for the zebrafish (ZF). Each method runs in a process of its own with one thread, after one
+registration that is not counted; all methods take a case one after the other, so that they share what else the machine
+does. A run that is begun anew goes on after the rows that are there.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import importlib.util
-import io
 import logging
-import os
-import resource
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, fields
-from multiprocessing import get_context
+import math
+import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from experiments.bench.registration_growth import growth
+from experiments.bench.registration_methods import METHODS, OURS, Method, Worker, known, workers
+from experiments.bench.registration_rows import Row, read_rows, write_rows
+from experiments.bench.registration_summary import summary
+from experiments.bench.registration_tasks import TASKS, Case, Task, cases_module, make_case
 from volumes.atomic import write_text
-from volumes.errors import VolumeFileError
+from volumes.errors import ConfigError
 
 log = logging.getLogger(__name__)
-
-Array = NDArray[np.float64]
-Method = Callable[[Any, Any, Array, float], tuple[Array, str]]
-"""(fixed image, moving image, points, µm per unit) → (where the points go, status)."""
-
-PAIRS = {"T1-T2": (2.0, 1000.0), "T1-CT": (4.0, 1000.0), "ZF": (10.0, 1.0)}
-"""Each pair's largest TRE that counts as a success, in its unit, and µm per unit."""
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One registration: what, how far off (in the pair's unit), how long, and how much memory its process took."""
-
-    method: str
-    pair: str
-    kind: str
-    case: int
-    initial: float
-    tre: float
-    success: bool
-    cpu_s: float
-    peak_mb: float
-    status: str
-
-
-def fusetrack(fixed: Any, moving: Any, points: Array, unit_um: float) -> tuple[Array, str]:  # noqa: ANN401
-    """Ours, with the default settings."""
-    import registration
-
-    found = registration.register(_volume(fixed, unit_um), _volume(moving, unit_um), "rigid")
-    return found.transform(points[:, ::-1] * unit_um)[:, ::-1] / unit_um, found.status.value
-
-
-def simpleitk_geometry(fixed: Any, moving: Any, points: Array, _unit_um: float) -> tuple[Array, str]:  # noqa: ANN401
-    """SimpleITK begun with the middles of the fields laid on each other."""
-    return _simpleitk(fixed, moving, points, "GEOMETRY")
-
-
-def simpleitk_moments(fixed: Any, moving: Any, points: Array, _unit_um: float) -> tuple[Array, str]:  # noqa: ANN401
-    """SimpleITK begun with the centres of mass laid on each other."""
-    return _simpleitk(fixed, moving, points, "MOMENTS")
-
-
-METHODS: dict[str, Method] = {
-    "fusetrack": fusetrack,
-    "SimpleITK geometry": simpleitk_geometry,
-    "SimpleITK moments": simpleitk_moments,
-}
-
-
-def measure(method: str, pair: str, kind: str, cases: int) -> list[Row]:
-    """The rows of one method on the first cases of one kind, in a fresh process with one thread."""
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_measure, method, pair, kind, cases).result()
-
-
-def summary(rows: Sequence[Row]) -> str:
-    """A Markdown table: one line a pair, kind and method."""
-    head = "| pair | kind | method | success | TRE mean / median / max | CPU s mean | peak MB | not good |\n"
-    lines = [head, "|---|---|---|---|---|---|---|---|\n"]
-    for pair, kind, method in dict.fromkeys((r.pair, r.kind, r.method) for r in rows):
-        group = [r for r in rows if (r.pair, r.kind, r.method) == (pair, kind, method)]
-        tre = np.array([r.tre for r in group])
-        lines.append(
-            f"| {pair} | {kind} | {method} | {sum(r.success for r in group)}/{len(group)} "
-            f"| {tre.mean():.2f} / {np.median(tre):.2f} / {tre.max():.2f} | {np.mean([r.cpu_s for r in group]):.2f} "
-            f"| {max(r.peak_mb for r in group):.0f} | {sum(r.status not in ('good', '') for r in group)} |\n"
-        )
-    return "".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
-    parser = argparse.ArgumentParser(description="Rigid registration beside SimpleITK.")
-    parser.add_argument("--out", type=Path, required=True, help="the CSV; the table goes beside it")
-    parser.add_argument("--cases", type=int, default=5, help="seeds 0 … n−1 of each pair and kind (still: 1)")
-    parser.add_argument("--pairs", nargs="+", choices=list(PAIRS), default=list(PAIRS))
-    parser.add_argument("--kinds", nargs="+", default=["rigid", "still"], help="rigid rigid60 anyrot half part still")
-    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
-    chosen = parser.parse_args(arguments)
+    options = _options(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    rows: list[Row] = []
-    for pair in chosen.pairs:
-        for kind in chosen.kinds:
-            for method in chosen.methods:
-                rows += measure(method, pair, kind, 1 if kind == "still" else chosen.cases)
-                log.info("%s", summary(rows[-1:]).splitlines()[-1])
-    write_text(chosen.out, _as_csv(rows))
-    write_text(chosen.out.with_suffix(".md"), summary(rows))
+    if options.growth:
+        write_text(options.out.with_suffix(".md"), growth(options.growth, options.threads))
+        return
+    tasks = [task for task in TASKS if task.name in options.tasks]
+    methods = available(options.methods, options.peers)
+    rows = [] if options.fresh else read_rows(options.out)
+    for task in tasks:
+        seeds = task.seeds(options.cases, options.first)
+        rows = measure(task, seeds, methods, options.peers, rows, options.out)
+    write_text(options.out.with_suffix(".md"), summary(rows))
 
 
-def _measure(method: str, pair: str, kind: str, cases: int) -> list[Row]:
-    source = _cases()
-    limit, unit_um = PAIRS[pair]
-    rows: list[Row] = []
-    for case in (0, *range(cases)):
-        fixed, moving, points, truth = source.make_case(pair, kind, case)
-        begun = time.process_time()
-        found, status = METHODS[method](fixed, moving, points, unit_um)
-        seconds = time.process_time() - begun
-        tre = float(np.linalg.norm(found - truth, axis=1).mean())
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        start = float(np.linalg.norm(points - truth, axis=1).mean())
-        rows.append(Row(method, pair, kind, case, start, tre, tre < limit, seconds, peak, status))
-    return rows[1:]
+def available(names: Sequence[str] | None, peers: Path) -> list[Method]:
+    """The methods that can run, by name; without names all whose package the peers' interpreter has.
+
+    Raises
+    ------
+    ConfigError : a method that was named, but has no package there.
+    """
+    there = known(peers, sorted({method.needs for method in METHODS if method.name != OURS}))
+    found = [method for method in METHODS if method.name == OURS or method.needs in there]
+    for method in METHODS:
+        if method not in found:
+            log.info("%s is left out: no package %s for %s", method.key, method.needs, peers)
+    missing = set(names or ()) - {method.name for method in found}
+    if missing:
+        remedy = "Give --peers an interpreter that has it (extra bench)"
+        raise ConfigError("cannot run", field="--methods", value=sorted(missing), remedy=remedy)
+    return [method for method in found if names is None or method.name in names]
 
 
-def _cases() -> ModuleType:
-    """The module of the cases, which also holds every library to one thread."""
-    data = Path(os.environ.get("FUSETRACK_DATA", REPOSITORY.parent / "shared" / "data"))
-    path = data.parent / "bench" / "registration_cases.py"
-    spec = importlib.util.spec_from_file_location("registration_cases", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise VolumeFileError("is missing", file=path, remedy="Set FUSETRACK_DATA to the folder of real data")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def measure(
+    task: Task, seeds: range, methods: Sequence[Method], peers: Path, rows: Sequence[Row], out: Path
+) -> list[Row]:
+    """Register the cases of a task with each method; every row is written at once, and those that are there are kept.
+
+    Parameters
+    ----------
+    task, seeds : what is to be registered.
+    methods : those that look for another model than the task's are passed over.
+    peers : the interpreter of all but ours.
+    rows : what was measured before.
+    out : the CSV.
+
+    Returns
+    -------
+    All rows, the new ones last.
+    """
+    done, known_keys = [*rows], {row.key for row in rows}
+    taking = [method for method in methods if method.model in task.models]
+    with tempfile.TemporaryDirectory() as place, workers(taking, peers) as crew:
+        for seed in seeds:
+            left = [
+                worker
+                for worker in crew
+                if (task.pair, task.kind, worker.method.model, worker.method.name, seed) not in known_keys
+            ]
+            if not left:
+                continue
+            case = make_case(cases_module(), task, seed, Path(place) / str(seed))
+            for worker in left:
+                done.append(_row(task, seed, worker, case))
+                write_rows(out, done)
+                log.info("%s %d, %s: %s", task.name, seed, worker.method.key, _said(done[-1]))
+                if len(seeds) == 1:
+                    worker.close()
+    return done
 
 
-def _volume(image: Any, unit_um: float) -> Any:  # noqa: ANN401
-    """An ITK image as a Volume: axes read backwards, lengths in µm."""
-    import SimpleITK as sitk  # noqa: N813
+def _row(task: Task, seed: int, worker: Worker, case: Case) -> Row:
+    out = case.folder / "out.npz"
+    answer = worker.ask(case.folder, out)
+    try:
+        distances = {} if "error" in answer else scored(case, out)
+    except (ValueError, KeyError, OSError) as error:
+        answer = {"error": f"no result: {error}"}
+        distances = {}
+    finally:
+        out.unlink(missing_ok=True)
+    return _filled(task, seed, worker.method, case, answer, distances)
 
-    import volumes
 
-    direction = np.array(image.GetDirection()).reshape(3, 3)[::-1, ::-1]
-    return volumes.from_array(
-        sitk.GetArrayViewFromImage(image),
-        [spacing * unit_um for spacing in reversed(image.GetSpacing())],
-        modality="MRI",
-        origin_um=[origin * unit_um for origin in reversed(image.GetOrigin())],
-        direction=direction.tolist(),
+def scored(case: Case, out: Path) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+    """Distances (n,) of the points that a method mapped from where they belong.
+
+    Raises
+    ------
+    ValueError : points that are not finite, or not as many as were asked for.
+    KeyError : no points at all.
+    """
+    distances = {}
+    with np.load(out, allow_pickle=False) as archive:
+        for name in ("found", "affine"):
+            if name == "affine" and name not in archive:
+                continue
+            points = archive[name]
+            if points.shape != case.truth.shape or not np.isfinite(points).all():
+                raise ValueError(f"{name}: points of shape {points.shape} that must be finite {case.truth.shape}")
+            distances[name] = np.linalg.norm(points - case.truth, axis=1)
+    return distances
+
+
+def _filled(
+    task: Task, seed: int, method: Method, case: Case, answer: dict[str, Any], distances: dict[str, Any]
+) -> Row:
+    tre = float(distances["found"].mean()) if distances else math.nan
+    return Row(
+        pair=task.pair,
+        kind=task.kind,
+        model=method.model,
+        method=method.name,
+        case=seed,
+        initial=case.initial,
+        affine=float(distances["affine"].mean()) if "affine" in distances else math.nan,
+        tre=tre,
+        p95=float(np.percentile(distances["found"], 95)) if distances else math.nan,
+        success=bool(distances) and (task.limit is None or tre < task.limit),
+        cpu_s=float(answer.get("cpu_s", math.nan)),
+        wall_s=float(answer.get("wall_s", math.nan)),
+        peak_mb=float(answer.get("peak_mb", math.nan)),
+        status=str(answer.get("status", "")),
+        error=" ".join(str(answer.get("error", "")).split())[:300],
     )
 
 
-def _simpleitk(fixed: Any, moving: Any, points: Array, start: str) -> tuple[Array, str]:  # noqa: ANN401
-    """Mattes over 50 bins, 20 % of the voxels in regular order, regular-step gradient descent, shrink 4-2-1."""
-    import SimpleITK as sitk  # noqa: N813
+def _said(row: Row) -> str:
+    return row.error or f"{row.tre:.2f}, {row.cpu_s:.2f} s, {row.peak_mb:.0f} MB {row.status}"
 
-    centred = sitk.CenteredTransformInitializer(
-        fixed, moving, sitk.Euler3DTransform(), getattr(sitk.CenteredTransformInitializerFilter, start)
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="the CSV; the tables go beside it")
+    parser.add_argument("--cases", type=int, default=10, help="seeds of each task (still: one)")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    names = [task.name for task in TASKS]
+    parser.add_argument("--tasks", nargs="+", choices=names, default=names, metavar="PAIR:KIND")
+    parser.add_argument("--methods", nargs="+", choices=sorted({method.name for method in METHODS}))
+    parser.add_argument("--peers", type=Path, default=Path(sys.executable), help="python that has the peers")
+    parser.add_argument("--fresh", action="store_true", help="forget the rows that are there")
+    parser.add_argument("--growth", type=int, nargs="+", metavar="SIDE", help="measure seconds a voxel of ours instead")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="with --growth: must give the bytes that one thread does"
     )
-    method = sitk.ImageRegistrationMethod()
-    method.SetMetricAsMattesMutualInformation(50)
-    method.SetMetricSamplingStrategy(method.REGULAR)
-    method.SetMetricSamplingPercentage(0.2)
-    method.SetInterpolator(sitk.sitkLinear)
-    method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-4, 200)
-    method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel([4, 2, 1])
-    method.SetSmoothingSigmasPerLevel([2, 1, 0])
-    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
-    method.SetInitialTransform(centred, inPlace=False)
-    found = method.Execute(fixed, moving)
-    return np.array([found.TransformPoint(p) for p in points.tolist()]), ""
-
-
-def _as_csv(rows: Sequence[Row]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return text.getvalue()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import volumes
 from experiments.bench import linking, realism_picture
 from experiments.bench import phantom as bench_phantom
 from experiments.bench import realism as bench_realism
-from experiments.bench import registration as bench_registration
 from experiments.bench.phantom import Scored, counterparts, table
 from experiments.bench.realism_picture import Tile, coloured, drawn_picture
 from experiments.scoring.table import Figure
@@ -138,57 +137,6 @@ def test_a_case_keeps_every_so_manieth_frame_of_its_own_file(tmp_path: Path) -> 
     assert asked[0][1] == {"drop": 0.05, "fp": 0.02, "jit": 0.5, "seed": 4}
     with pytest.raises(FileNotFoundError, match="FUSETRACK_DATA"):
         linking._module(tmp_path / "none.py")
-
-
-def test_the_registration_benchmark_measures_each_method_and_writes_both_tables(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def measure(method: str, pair: str, kind: str, cases: int) -> list[bench_registration.Row]:
-        asked.append((method, pair, kind, cases))
-        return [bench_registration.Row(method, pair, kind, 0, 9.0, 1.0, True, 2.0, 3.0, "good")]
-
-    monkeypatch.setattr(bench_registration, "measure", measure)
-    out = tmp_path / "r.csv"
-    bench_registration.main(["--out", str(out), "--pairs", "ZF", "--methods", "fusetrack", "--cases", "3"])
-    assert asked == [("fusetrack", "ZF", "rigid", 3), ("fusetrack", "ZF", "still", 1)]
-    read = list(csv.DictReader(io.StringIO(out.read_text())))
-    assert [(row["kind"], row["tre"], row["success"]) for row in read] == [
-        ("rigid", "1.0", "True"),
-        ("still", "1.0", "True"),
-    ]
-    assert out.with_suffix(".md").read_text().count("| fusetrack |") == 2
-
-
-def test_an_error_is_counted_in_the_pair_s_unit_after_a_run_that_does_not_count(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    points = np.zeros((4, 3))
-    seen = []
-
-    def make_case(pair: str, kind: str, case: int) -> tuple[object, ...]:
-        seen.append(case)
-        return None, None, points, points + np.array([3.0, 4.0, 0.0])
-
-    monkeypatch.setattr(bench_registration, "_cases", lambda: SimpleNamespace(make_case=make_case))
-    for off, success in ((1.9, True), (2.1, False)):
-        found = points + np.array([3.0, 4.0, off])
-        monkeypatch.setitem(bench_registration.METHODS, "m", lambda *_, found=found: (found, "good"))
-        rows = bench_registration._measure("m", "T1-T2", "rigid", 2)
-        assert [(row.case, row.initial, row.success) for row in rows] == [(0, 5.0, success), (1, 5.0, success)]
-        assert rows[0].tre == pytest.approx(off)
-    assert seen == [0, 0, 1] * 2
-
-
-def test_ours_takes_points_in_itk_s_order_and_unit(monkeypatch: pytest.MonkeyPatch) -> None:
-    move = volumes.Affine.rigid(translation_um=(1000.0, 2000.0, 3000.0))
-    found = SimpleNamespace(transform=move, status=SimpleNamespace(value="good"))
-    monkeypatch.setattr("registration.register", lambda *_: found)
-    monkeypatch.setattr(bench_registration, "_volume", lambda *_: None)
-    places, status = bench_registration.fusetrack(None, None, np.array([[10.0, 20.0, 30.0]]), 1000.0)
-    assert status == "good"
-    np.testing.assert_allclose(places, [[13.0, 22.0, 31.0]])
 
 
 def test_above_otsu_is_the_brighter_part() -> None:

@@ -259,14 +259,15 @@ def test_the_face_is_light_and_complete():
 @pytest.mark.parametrize(("pair", "limit_mm"), [("T1-T2", 1.0), ("T1-CT", 3.0)])
 def test_real_brains_of_two_instruments(bench, pair, limit_mm):
     """A turn of up to 20° and a shift of up to 20 mm about each axis, at 2 mm, within half a voxel (MR) or 1½ (CT)."""
-    from experiments.bench.registration import fusetrack
+    from experiments.bench.registration_ours import as_volume
 
     spec = importlib.util.spec_from_file_location("registration_cases", bench / "registration_cases.py")
     cases = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(cases)
     fixed, moving, points, truth = cases.make_case(pair, "rigid", 0)
-    there, status = fusetrack(fixed, moving, points, 1000.0)
-    assert status == "good"
+    found = registration.register(as_volume(fixed, 1000.0), as_volume(moving, 1000.0))
+    there = found.transform(points[:, ::-1] * 1000.0)[:, ::-1] / 1000.0
+    assert found.status.value == "good"
     assert np.linalg.norm(there - truth, axis=1).mean() < limit_mm
 
 

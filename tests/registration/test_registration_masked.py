@@ -158,7 +158,7 @@ def test_a_pose_beats_another_only_under_both_measures(inside, whole, beats):
 @pytest.mark.parametrize(("pair", "limit_mm"), [("T1-T2", 1.5), ("T1-CT", 3.0)])
 def test_real_brains_under_a_brain_mask(bench, pair, limit_mm):
     sitk = pytest.importorskip("SimpleITK")
-    from experiments.bench.registration import _volume
+    from experiments.bench.registration_ours import as_volume
 
     spec = importlib.util.spec_from_file_location("registration_cases", bench / "registration_cases.py")
     cases = importlib.util.module_from_spec(spec)
@@ -166,7 +166,7 @@ def test_real_brains_under_a_brain_mask(bench, pair, limit_mm):
     fixed, moving, points, truth = cases.make_case(pair, "rigid", 0)
     brain = sitk.Resample(cases.load("spm_brainmask.nii.gz"), fixed, sitk.Transform(), sitk.sitkLinear, 0.0)
     mask = sitk.GetArrayFromImage(brain) > 0.5
-    found = register(_volume(fixed, 1000.0), _volume(moving, 1000.0), fixed_mask=mask)
+    found = register(as_volume(fixed, 1000.0), as_volume(moving, 1000.0), fixed_mask=mask)
     there = found.transform(points[:, ::-1] * 1000.0)[:, ::-1] / 1000.0
     assert np.linalg.norm(there - truth, axis=1).mean() < limit_mm
     assert found.status is Status.GOOD, found.reasons
