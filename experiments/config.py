@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,7 @@ from experiments.loading import override, placed, validated
 from experiments.phantom_file import load_phantom
 from fusion.config import FuserConfig
 from registration.config import RegistrarConfig
+from registration.drift_config import DriftConfig
 from tracking3d.config import LinkerConfig
 from tracking3d.segment.config import SegmenterConfig
 from volumes.errors import ConfigError
@@ -35,6 +36,10 @@ class Experiment(Closed):
     register_: RegistrarConfig | None = Field(None, alias="register", description="bring all sources onto one grid")
     pairs: tuple[Pair, ...] = Field(
         (), description="which sources are registered to each other; one that is in no pair goes to the reference"
+    )
+    drift: DriftConfig | None = Field(None, description="measure how each movie drifts, and hold it still")
+    time_base: Literal["nearest", "linear"] = Field(
+        "nearest", description="what other sources show at the reference's moments: their nearest frame, or between two"
     )
     allow_failed: bool = Field(False, description="go on with a registration whose status is FAILED")
     fuse: FuserConfig | None = Field(None, description="turn the registered sources into one volume")

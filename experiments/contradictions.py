@@ -13,6 +13,7 @@ def contradictions(experiment: Experiment) -> Iterator[str]:
     """Each way in which the parts of an experiment do not fit together, in words."""
     yield from _of_sources(experiment)
     yield from _of_pairs(experiment)
+    yield from _of_drift(experiment)
     yield from _of_stages(experiment)
     yield from _of_truth(experiment)
 
@@ -60,6 +61,11 @@ def _of_pairs(e: Experiment) -> Iterator[str]:
     apart = sorted(named & set(e.names) - joined)
     if apart:
         yield f"pairs leads by no chain from the reference {e.fixed!r} to {apart[0]!r}"
+
+
+def _of_drift(e: Experiment) -> Iterator[str]:
+    if e.drift and e.sources and not any(source.is_movie for source in e.sources.values()):
+        yield "drift needs a source that is a movie"
 
 
 def _of_stages(e: Experiment) -> Iterator[str]:

@@ -95,7 +95,7 @@ def run(config: Config, out: Path, watch: Watcher = unwatched) -> RunResult:
 def plan(experiment: Experiment, folder: RunFolder) -> list[Stage]:
     """The stages that an experiment asks for, in the order in which they run."""
     wanted = [
-        (experiment.register_, register_stage),
+        (experiment.register_ or experiment.drift, register_stage),
         (experiment.fuse, fuse_stage),
         (experiment.segment, segment_stage),
         (experiment.segment or experiment.cells, detect_stage),

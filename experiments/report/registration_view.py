@@ -31,10 +31,12 @@ QUALITY = {
     "shift_um": "shift at the middle of the field (µm)",
     "jacobian_min": "change of volume, least factor",
     "jacobian_max": "change of volume, largest factor",
-    "spread_um": "distance of the next best result (µm)",
+    "spread_um": "uncertainty: distance of other results nearly as good (µm)",
     "evaluations": "evaluations of the similarity",
     "folded_fraction": "share of the voxels where space is folded",
     "cycle_um": "distance after going there and back by another way (µm)",
+    "halves_um": "distance of what either half of the specimen comes to alone (µm)",
+    "fiducial_um": "root mean square distance at the landmarks (µm)",
     "dispute_um": "distance from the result without the mask (µm)",
 }
 """Names for the reader; a figure that is not among them keeps its own."""

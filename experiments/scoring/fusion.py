@@ -6,8 +6,9 @@ import numpy as np
 
 from experiments.config import Experiment
 from experiments.drawn import truth_of
+from experiments.drifts import steady, steady_image
 from experiments.run_folder import RunFolder
-from experiments.sources import as_movie, open_image
+from experiments.sources import as_movie
 from experiments.stages import fuse
 from volumes.io import read_timelapse
 from volumes.volume import Volume
@@ -21,8 +22,8 @@ def fusion_scores(experiment: Experiment, folder: RunFolder) -> dict[str, float]
     truth = truth_of(experiment, folder)
     if truth is None:
         return {}
-    clean = read_timelapse(truth.instruments[experiment.fixed].clean)
-    raw = as_movie(open_image(experiment.fixed, experiment.sources[experiment.fixed]))
+    clean = steady(experiment, folder, experiment.fixed, read_timelapse(truth.instruments[experiment.fixed].clean))
+    raw = as_movie(steady_image(experiment, folder, experiment.fixed))
     fused = as_movie(fuse.fused(experiment, folder))
     kinds = {"fused": fused, "raw reference": raw}
     return {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from experiments.config import Experiment
+from experiments.drawn import recorded_for_truth
+from experiments.drifts import steady
 from experiments.run_folder import RunFolder
 from experiments.sources import as_movie, open_image
 from experiments.stages import segment
@@ -31,6 +33,8 @@ def segmentation_scores(experiment: Experiment, folder: RunFolder) -> dict[str, 
 def frame_pairs(experiment: Experiment, folder: RunFolder) -> Iterator[tuple[Volume, Volume]]:
     """True and found labels, frame by frame; both are read when their turn comes.
 
+    Where a movie is held still, so are its true labels.
+
     Raises
     ------
     ConfigError : the config names no true labels.
@@ -39,6 +43,7 @@ def frame_pairs(experiment: Experiment, folder: RunFolder) -> Iterator[tuple[Vol
     if experiment.truth_labels is None:
         raise ConfigError("no truth to compare with", field="truth_labels")
     truth = as_movie(open_image("truth_labels", experiment.truth_labels))
+    truth = steady(experiment, folder, recorded_for_truth(experiment), truth)
     found = as_movie(segment.labels(experiment, folder))
     if len(truth) != len(found):
         raise GridError(f"{len(truth)} true frames for {len(found)} segmented ones", field="truth_labels")

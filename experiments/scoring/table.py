@@ -16,6 +16,14 @@ DISTANCES = {
 }
 """How the distances of a registration are called."""
 
+DRIFT = {
+    "before_mean_um": "drift, mean over the frames",
+    "before_max_um": "drift, largest",
+    "mean_um": "error of the drift, mean over the frames",
+    "max_um": "error of the drift, largest",
+}
+"""How those of a drift are called."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -46,6 +54,8 @@ def figures(scores: Mapping[str, Any], fixed: str = "", segmented: str = "") -> 
     fixed, segmented : names of the reference and of what was segmented.
     """
     rows = list(_registration(scores.get("registration", {}), fixed))
+    for name, found in scores.get("drift", {}).items():
+        rows += [Figure("registration", name, words, found[key], "µm") for key, words in DRIFT.items()]
     for stage, subject in (("fusion", fixed), ("segmentation", segmented), ("linking", segmented)):
         rows += [Figure(stage, subject, name, value) for name, value in scores.get(stage, {}).items() if _number(value)]
     for source, measured in scores.get("intensity", {}).items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from experiments.config import Experiment, settings
 from experiments.drawn import truth_of
 from experiments.run_folder import RunFolder, read_json, write_json
+from experiments.scoring.drift import drift_scores
 from experiments.scoring.fusion import fusion_scores
 from experiments.scoring.intensity import intensity_scores
 from experiments.scoring.linking import linking_scores
@@ -23,7 +24,16 @@ def evaluate_stage(experiment: Experiment, folder: RunFolder, after: tuple[str, 
     inputs = {"truth_labels": truth.file} if truth else {}
     return Stage(
         NAME,
-        settings(experiment, "sources", "cells", "truth_labels", "truth_follows_cells", "reference", "segment_on"),
+        settings(
+            experiment,
+            "sources",
+            "cells",
+            "truth_labels",
+            "truth_follows_cells",
+            "reference",
+            "segment_on",
+            "time_base",
+        ),
         (folder.scores.name, folder.evaluation.name),
         lambda: _evaluate(experiment, folder),
         inputs={**inputs, **({"truth": drawn.folder / "truth"} if drawn else {})},
@@ -48,6 +58,8 @@ def _scores(experiment: Experiment, folder: RunFolder) -> dict[str, object]:
     out: dict[str, object] = {}
     if experiment.register_:
         out["registration"] = registration_scores(experiment, folder)
+    if experiment.drift:
+        out["drift"] = drift_scores(experiment, folder)
     if experiment.fuse:
         out["fusion"] = fusion_scores(experiment, folder)
     if experiment.truth_labels:

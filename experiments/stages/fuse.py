@@ -26,11 +26,11 @@ def fuse_stage(experiment: Experiment, folder: RunFolder) -> Stage:
     """
     return Stage(
         NAME,
-        settings(experiment, "sources", "reference", "fuse"),
+        settings(experiment, "sources", "reference", "fuse", "time_base"),
         (FUSED, FACTS),
         lambda: _fuse(experiment, folder),
         inputs={name: source.file for name, source in experiment.sources.items()},
-        after=(register.NAME,) if experiment.register_ else (),
+        after=(register.NAME,) if experiment.register_ or experiment.drift else (),
         code=("fusion", "phantom"),
     )
 
@@ -57,7 +57,7 @@ def _apart(experiment: Experiment) -> Mapping[str, float]:
     """By how many seconds a lent frame misses its moment at most, for each source that is a movie."""
     movies = {name: as_movie(open_image(name, source)) for name, source in experiment.sources.items()}
     like = movies[experiment.fixed]
-    return {name: time_apart_s(like, movie) for name, movie in movies.items() if len(movie) > 1}
+    return {name: time_apart_s(like, movie, experiment.time_base) for name, movie in movies.items() if len(movie) > 1}
 
 
 def _facts(experiment: Experiment, sources: Sequence[Volume], result: Volume) -> dict[str, object]:

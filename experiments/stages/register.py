@@ -8,6 +8,7 @@ import numpy as np
 
 from experiments.aligned import aligned
 from experiments.config import Experiment, settings
+from experiments.drifts import drift_facts, write_drifts
 from experiments.entries import Pair
 from experiments.provenance import registration_files
 from experiments.register_files import mask_of, start_of
@@ -29,13 +30,14 @@ REGISTERED = "registered.ome.zarr"
 
 
 def register_stage(experiment: Experiment, folder: RunFolder) -> Stage:
-    """Registers the pairs, and brings each source to the reference by the best way through them.
+    """Measures drift where asked, registers the pairs, and finds the best way through them from the reference.
 
-    A movie is registered by one frame, whose transform serves all others. The verdict stops the run at a FAILED way.
+    A movie is registered by its first frame, whose transform serves all others, after the drift since then. The
+    verdict stops the run at a FAILED way or drift.
     """
     return Stage(
         NAME,
-        settings(experiment, "sources", "reference", "register_", "pairs"),
+        settings(experiment, "sources", "reference", "register_", "pairs", "drift", "time_base"),
         (REGISTERED, folder.transforms.name),
         lambda: _register_all(experiment, folder),
         inputs={name: source.file for name, source in experiment.sources.items()} | registration_files(experiment),
@@ -46,10 +48,12 @@ def register_stage(experiment: Experiment, folder: RunFolder) -> Stage:
 
 def _register_all(experiment: Experiment, folder: RunFolder) -> None:
     images = {name: open_first(name, source).image for name, source in experiment.sources.items()}
-    graph = register_graph(images, experiment.fixed, [_task(experiment, pair, images) for pair in experiment.pairings])
+    pairs = experiment.pairings if experiment.register_ else ()
+    graph = register_graph(images, experiment.fixed, [_task(experiment, pair, images) for pair in pairs])
     fixed = images[experiment.fixed]
     with replacing_folder(folder.transforms) as fresh:
-        for name in experiment.moving:
+        write_drifts(experiment, fresh)
+        for name in experiment.moving if experiment.register_ else ():
             way, moving = graph.bridged(name), images[name]
             write_both_ways(way.transform, fixed.grid, moving.grid, fresh, name, f"{name}.inverse")
             write_json(fresh / folder.registration(name).name, _facts(graph, way, fixed, moving))
@@ -106,12 +110,17 @@ def _renamed(name: str, movie: TimeLapse) -> list[Channel]:
 
 
 def _verdict(experiment: Experiment, folder: RunFolder) -> None:
-    for name in experiment.moving:
-        facts = read_json(folder.registration(name))
+    moving = experiment.moving if experiment.register_ else ()
+    found = {f"the registration of {n!r} to {experiment.fixed!r}": folder.registration(n) for n in moving}
+    found |= {
+        f"the drift of {n!r}": path for n in experiment.sources if (path := drift_facts(folder.transforms, n)).exists()
+    }
+    for what, path in found.items():
+        facts = read_json(path)
         if facts["status"] == "failed" and not experiment.allow_failed:
             raise StageError(
-                f"the registration of {name!r} to {experiment.fixed!r} failed: {'; '.join(facts['reasons'])}",
-                file=folder.registration(name),
+                f"{what} failed: {'; '.join(facts['reasons'])}",
+                file=path,
                 field="status",
                 remedy="See the report for what to try; allow_failed: true goes on regardless",
             )

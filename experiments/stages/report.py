@@ -92,17 +92,22 @@ def _registration(
     facts = read_json(folder.registration(name))
     badge, note = origin(experiment, (experiment.fixed, name))
     return RegistrationSection(
-        name=f"{name} → {experiment.fixed}",
+        name=" → ".join(reversed(facts["path"])),
         fixed=fixed,
         before=resample(moving, like=fixed),
         after=resample(moving, like=fixed, transform=read_transform(folder.transform(name))),
         status=facts["status"],
         reasons=tuple(facts["reasons"]),
-        quality=facts["quality"],
+        quality={**facts["quality"], **_loops(facts)},
         truth_error_um=TruthError(**{f.name: truth[f.name] for f in fields(TruthError)}) if truth else None,
         origin=badge,
         origin_note=note,
     )
+
+
+def _loops(facts: Mapping[str, Any]) -> dict[str, float]:
+    """How far points come back from where they began, for each loop of pairs."""
+    return {f"error around {' → '.join(loop['names'])} (µm)": loop["error_um"] for loop in facts["loops"]}
 
 
 def _facts(folder: RunFolder) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from experiments.config import Experiment, settings
+from experiments.drifts import steady_image
 from experiments.run_folder import RunFolder
-from experiments.sources import open_image
 from experiments.stage import Stage
-from experiments.stages import fuse
+from experiments.stages import fuse, register
 from volumes.io import read, read_timelapse, write
 from volumes.timelapse import TimeLapse
 from volumes.volume import Volume
@@ -25,15 +25,15 @@ def segment_stage(experiment: Experiment, folder: RunFolder) -> Stage:
         (LABELS,),
         lambda: _segment(experiment, folder),
         inputs={name: source.file for name, source in sources.items()},
-        after=(fuse.NAME,) if on_fused else (),
+        after=(fuse.NAME,) if on_fused else (register.NAME,) if experiment.drift else (),
         code=("tracking3d", "phantom"),
     )
 
 
 def segmented_image(experiment: Experiment, folder: RunFolder) -> Volume | TimeLapse:
-    """What the segmenter works on."""
+    """What the segmenter works on; a movie whose drift was measured is held still."""
     name = experiment.segmented
-    return fuse.fused(experiment, folder) if name == "fused" else open_image(name, experiment.sources[name])
+    return fuse.fused(experiment, folder) if name == "fused" else steady_image(experiment, folder, name)
 
 
 def labels(experiment: Experiment, folder: RunFolder) -> Volume | TimeLapse:

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 import volumes
-from experiments.aligned import aligned, between
+from experiments.aligned import aligned, between, time_apart_s
 from experiments.config import Experiment
+from experiments.drifts import drift_file
 from experiments.entries import Source
 from experiments.run_folder import RunFolder
 from experiments.sources import as_movie, open_first, open_image, open_volume, origin
-from volumes.errors import ConfigError, ContentError
+from registration.drift import Drift, DriftConfig
+from registration.drift_file import write_drift
+from registration.quality import Status
+from volumes.errors import ConfigError, ContentError, TableError
 
 SHIFTS = {"moved": (0.0, 2.0, -3.0), "late": (2.0, 0.0, 4.0)}
 """Where each source sees what the still one has at the origin, µm."""
@@ -172,3 +176,85 @@ def test_the_badge_is_of_the_sources_shown_alone() -> None:
     config = Experiment.model_validate({"name": "x", "sources": {"one": REAL, "two": MADE}})
     assert origin(config, ("one",))[0] == "real"
     assert origin(config, ("two",))[0] == "simulated"
+
+
+DRIFTS = {"still": [(0, 0, 0), (0, 1, -1), (2, 0, 3)], "late": [(0, 0, 0), (0, -2, 1)]}
+"""Where each movie's stage stood in each frame, µm."""
+
+
+def with_drift(experiment: tuple[Experiment, RunFolder], **changes) -> tuple[Experiment, RunFolder]:
+    """The experiment with measured drift: written as from the last frame, which must not matter."""
+    config, folder = experiment
+    for name, steps in DRIFTS.items():
+        from_last = [volumes.Affine.rigid(translation_um=np.subtract(step, steps[-1])) for step in steps]
+        facts = ((0.0,) * len(steps), len(steps) - 1, (0.0, 0.0, 0.0), (True,) * len(steps), Status.GOOD, ())
+        write_drift(drift_file(folder.transforms, name), Drift(tuple(from_last), *facts))
+    return config.model_copy(update={"drift": DriftConfig(), **changes}), folder
+
+
+def drifting(middles: list[tuple[float, ...]], name: str, times: list[float]) -> volumes.TimeLapse:
+    return volumes.TimeLapse.of(
+        [blob(tuple(np.add(m, step)), t) for m, step, t in zip(middles, DRIFTS[name], times, strict=True)]
+    )
+
+
+def test_drift_is_taken_out_of_every_movie(experiment, tmp_path: Path) -> None:
+    """Each lies still where its first frame lay, whichever frame the drift was measured from."""
+    volumes.write(drifting([(8, 9, 10)] * 3, "still", [0.0, 60.0, 120.0]), tmp_path / "still.ome.zarr")
+    volumes.write(drifting([(10, 9, 14)] * 2, "late", [0.0, 110.0]), tmp_path / "late.ome.zarr")
+    movies = aligned(*with_drift(experiment))
+    assert {brightest(frame) for name in ("still", "late") for frame in movies[name]} == {(8.0, 9.0, 10.0)}
+    assert not movies["still"][2].mask().all()
+    onto_late = aligned(*with_drift(experiment), "late")
+    assert {brightest(frame) for name in ("still", "late") for frame in onto_late[name]} == {(10.0, 9.0, 14.0)}
+
+
+def test_the_way_is_through_the_first_frames_then_along_the_drift(experiment, tmp_path: Path) -> None:
+    """Turns and shifts do not commute: out(x) = frame_t(D_t(T(x)))."""
+    config, folder = with_drift(experiment)
+    turn = volumes.Affine.rigid((0.2, -0.1, 0.15), SHIFTS["late"], (9.0, 9.0, 12.0))
+    volumes.write_transform(turn, folder.transform("late"))
+    movie = as_movie(open_image("late", config.sources["late"]))
+    step = volumes.Affine.rigid(translation_um=DRIFTS["late"][1])
+    wanted = volumes.resample(movie[1], like=movie.grid, transform=step @ turn)
+    np.testing.assert_allclose(aligned(config, folder)["late"][2].array, wanted.array, atol=1e-3)
+
+
+def test_between_two_frames_both_are_resampled(experiment) -> None:
+    config, folder = experiment
+    late = aligned(config.model_copy(update={"time_base": "linear"}), folder)["late"]
+    first, last = (aligned(config, folder, "late")["late"][k] for k in range(2))
+    through = volumes.Affine.rigid(translation_um=SHIFTS["late"])
+    ends = [volumes.resample(frame, like=late.grid, transform=through) for frame in (first, last)]
+    share = 60 / 110
+    wanted = (1 - share) * ends[0].array + share * ends[1].array
+    np.testing.assert_allclose(late[1].array, np.where(late[1].mask(), wanted, 0), atol=1e-3)
+    np.testing.assert_array_equal(late[1].mask(), ends[0].mask() & ends[1].mask())
+    np.testing.assert_array_equal(late[0].array, ends[0].array)
+    np.testing.assert_array_equal(late[2].array, ends[1].array)
+
+
+def test_labels_keep_their_numbers_on_a_linear_time_base(experiment, tmp_path: Path) -> None:
+    config, folder = experiment
+    numbers = [
+        volumes.from_array(np.full((10, 20, 24), n, np.uint16), (2, 1, 1), modality="labels", time_s=t)
+        for n, t in ((3, 0.0), (9, 110.0))
+    ]
+    volumes.write(volumes.TimeLapse.of(numbers), tmp_path / "cells.ome.zarr")
+    late = Source(file=tmp_path / "cells.ome.zarr", modality="labels", movie=True)
+    changed = config.model_copy(update={"time_base": "linear", "sources": {**config.sources, "late": late}})
+    assert [int(frame.array.max()) for frame in aligned(changed, folder)["late"]] == [3, 9, 9]
+
+
+def test_how_far_lent_frames_lie_is_told(experiment) -> None:
+    config, _ = experiment
+    still, late = (as_movie(open_image(name, config.sources[name])) for name in ("still", "late"))
+    assert time_apart_s(still, late) == 50.0
+    assert time_apart_s(still, late, "linear") == 60.0
+    assert time_apart_s(late, volumes.TimeLapse.of([still[1]])) == 0.0
+
+
+def test_drift_that_was_not_written_is_missed(experiment) -> None:
+    config, folder = experiment
+    with pytest.raises(TableError, match="cannot be read"):
+        aligned(config.model_copy(update={"drift": DriftConfig()}), folder)

@@ -21,6 +21,7 @@ TITLES = {
     "Displaced": "displaced: a known motion",
     "Cells": "cells: a table of cells",
     "Observed": "observed: how a true lineage is degraded",
+    "DriftConfig": "drift: how movies are held still",
     "RigidConfig": "register: rigid",
     "LPFConfig": "fuse: lpf",
     "Scale": "match: a scale",
