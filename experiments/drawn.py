@@ -47,4 +47,11 @@ def truth_of(experiment: Experiment, folder: RunFolder) -> Truth | None:
 
 def _source(recorded: Recorded, config: PhantomConfig) -> Source:
     note = f"drawn: phantom {config.name}, seed {config.seed}, difficulty {config.difficulty:g}"
-    return Source(file=recorded.file, modality=recorded.modality, movie=recorded.movie, simulated=True, note=note)
+    return Source(
+        file=recorded.file,
+        modality=recorded.modality,
+        movie=recorded.movie,
+        time_s=recorded.times_s[0],
+        simulated=True,
+        note=note,
+    )

@@ -62,6 +62,11 @@ def since_first(transforms: tuple[Affine, ...]) -> tuple[Affine, ...]:
     return (Affine.identity(), *(Affine(one.matrix @ back) for one in transforms[1:]))
 
 
+def held_still(movie: TimeLapse, found: Drift | None) -> TimeLapse:
+    """A movie without the drift that was just measured in it."""
+    return movie if found is None else steadied(movie, since_first(found.transforms))
+
+
 def steady_image(experiment: Experiment, folder: RunFolder, name: str) -> Volume | TimeLapse:
     """A source as it was taken; a movie whose drift was measured is held still at its first frame."""
     image = open_image(name, experiment.sources[name])

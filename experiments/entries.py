@@ -47,6 +47,10 @@ class Source(Closed):
     nonfinite: Literal["error", "mask"] = "error"
     layout: Layout | None = Field(None, description="axes, sizes and spacing of a stack without metadata")
     movie: bool = Field(False, description="the file holds several time points")
+    time_s: Finite | None = Field(
+        None,
+        description="the moment of the first frame on the clock that all sources share; left out: what the file says",
+    )
     displaced: Displaced | None = None
     simulated: bool = Field(False, description="the voxels themselves come from a simulation")
     note: str = ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from experiments.config import Experiment
 from experiments.entries import Source
@@ -45,6 +47,8 @@ def open_volume(name: str, source: Source) -> Opened:
         affine=source.affine,
         layout=source.layout,
     )
+    if source.time_s is not None:
+        volume = replace(volume, time_s=source.time_s)
     if source.displaced is None:
         return Opened(volume)
     from phantom.displaced import displaced
@@ -70,7 +74,7 @@ def open_image(name: str, source: Source) -> Volume | TimeLapse:
     """A volume, or a movie whose frames are read one at a time."""
     if not source.is_movie:
         return open_volume(name, source).image
-    return read_timelapse(
+    movie = read_timelapse(
         source.file,
         modality=source.modality,
         unit=source.unit,
@@ -78,6 +82,15 @@ def open_image(name: str, source: Source) -> Volume | TimeLapse:
         affine=source.affine,
         layout=source.layout,
     )
+    late = 0.0 if source.time_s is None else source.time_s - movie.times_s[0]
+    return replace(movie, times_s=tuple(time + late for time in movie.times_s)) if late else movie
+
+
+def nearest_moments(one: TimeLapse, other: TimeLapse) -> tuple[int, int]:
+    """The frames of two movies that were taken nearest to each other, the earliest such."""
+    apart = np.abs(np.subtract.outer(one.times_s, other.times_s))
+    first, second = np.unravel_index(int(np.argmin(apart)), apart.shape)
+    return int(first), int(second)
 
 
 def origin(experiment: Experiment, names: tuple[str, ...]) -> tuple[Origin, str]:

@@ -6,10 +6,21 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from registration.auto import AutoConfig
+from registration.deformable import DeformableConfig
 from registration.given import GivenConfig
 from registration.landmark_registrar import LandmarksConfig
 from registration.linear import AffineConfig, RigidConfig, SimilarityConfig
+from registration.projection import ProjectionConfig
 
 RegistrarConfig: TypeAlias = Annotated[
-    RigidConfig | SimilarityConfig | AffineConfig | GivenConfig | LandmarksConfig, Field(discriminator="kind")
+    AutoConfig
+    | RigidConfig
+    | SimilarityConfig
+    | AffineConfig
+    | DeformableConfig
+    | ProjectionConfig
+    | LandmarksConfig
+    | GivenConfig,
+    Field(discriminator="kind"),
 ]

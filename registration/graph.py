@@ -40,6 +40,7 @@ class Task:
     registrar : what registers them.
     start : fixed points → moving points, to begin from.
     fixed_mask, moving_mask : (z, y, x) on each one's own grid, True where it may be looked at.
+    images : what is registered, where it is not the two volumes themselves: frames of one moment of two movies.
     """
 
     fixed: str
@@ -48,6 +49,7 @@ class Task:
     start: Transform | None = None
     fixed_mask: Mask | None = None
     moving_mask: Mask | None = None
+    images: tuple[Volume, Volume] | None = None
 
 
 @dataclass(frozen=True)
@@ -265,9 +267,10 @@ def foreground_um(volume: Volume, count: int = FOREGROUND_POINTS) -> Points:
 
 
 def _registered(task: Task, volumes: Mapping[str, Volume]) -> Registered:
+    fixed, moving = task.images or (volumes[task.fixed], volumes[task.moving])
     return task.registrar.register(
-        volumes[task.fixed],
-        volumes[task.moving],
+        fixed,
+        moving,
         fixed_mask=task.fixed_mask,
         moving_mask=task.moving_mask,
         start=task.start,

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
+from registration.auto import AutoConfig
 from registration.config import RegistrarConfig
+from registration.deformable import DeformableConfig
 from registration.linear import AffineConfig, RigidConfig, SimilarityConfig
+from registration.projection import ProjectionConfig
 from registration.result import Registered
 from volumes.errors import ConfigError
 from volumes.shapes import Mask
 from volumes.transform import Transform
 from volumes.volume import Volume
 
-Kind = Literal["rigid", "similarity", "affine"]
-DEFAULTS: Mapping[str, type[RigidConfig | SimilarityConfig | AffineConfig]] = {
+Kind = Literal["auto", "rigid", "similarity", "affine", "deformable", "projection"]
+DEFAULTS: Mapping[str, Callable[[], RegistrarConfig]] = {
+    "auto": AutoConfig,
     "rigid": RigidConfig,
     "similarity": SimilarityConfig,
     "affine": AffineConfig,
+    "deformable": DeformableConfig,
+    "projection": ProjectionConfig,
 }
 """The kinds that need no more than their name."""
 
@@ -25,7 +31,7 @@ DEFAULTS: Mapping[str, type[RigidConfig | SimilarityConfig | AffineConfig]] = {
 def register(
     fixed: Volume,
     moving: Volume,
-    kind: Kind | RegistrarConfig = "rigid",
+    kind: Kind | RegistrarConfig = "auto",
     *,
     fixed_mask: Mask | None = None,
     moving_mask: Mask | None = None,
@@ -37,7 +43,8 @@ def register(
     ----------
     fixed : the volume whose grid the other is brought onto.
     moving : the volume that is moved.
-    kind : ``rigid``, ``similarity``, ``affine``, or a config object with other settings than the defaults.
+    kind : ``auto`` (by the two modalities), ``rigid``, ``similarity``, ``affine``, ``deformable``, ``projection`` (one
+        of the two is a single plane), or a config object with other settings than the defaults.
     fixed_mask, moving_mask : (z, y, x) on each one's own grid, True where it may be looked at.
     start : fixed points → moving points, world (z, y, x) µm, to begin from; left out, all rotations are searched.
 

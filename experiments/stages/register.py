@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
 from experiments.aligned import aligned
 from experiments.config import Experiment, settings
-from experiments.drifts import drift_facts, write_drifts
+from experiments.drifts import drift_facts, held_still, write_drifts
 from experiments.entries import Pair
 from experiments.provenance import registration_files
 from experiments.register_files import mask_of, start_of
 from experiments.run_folder import RunFolder, read_json, write_json
-from experiments.sources import open_first
+from experiments.sources import as_movie, nearest_moments, open_image
 from experiments.stage import Stage
 from experiments.transforms import write_both_ways
 from registration import RigidConfig
@@ -32,8 +33,8 @@ REGISTERED = "registered.ome.zarr"
 def register_stage(experiment: Experiment, folder: RunFolder) -> Stage:
     """Measures drift where asked, registers the pairs, and finds the best way through them from the reference.
 
-    A movie is registered by its first frame, whose transform serves all others, after the drift since then. The
-    verdict stops the run at a FAILED way or drift.
+    Of movies the frames nearest in time are registered; the transform found serves all others, which are held still at
+    the first frame where their drift was measured. The verdict stops the run at a FAILED way or drift.
     """
     return Stage(
         NAME,
@@ -47,29 +48,43 @@ def register_stage(experiment: Experiment, folder: RunFolder) -> Stage:
 
 
 def _register_all(experiment: Experiment, folder: RunFolder) -> None:
-    images = {name: open_first(name, source).image for name, source in experiment.sources.items()}
-    pairs = experiment.pairings if experiment.register_ else ()
-    graph = register_graph(images, experiment.fixed, [_task(experiment, pair, images) for pair in pairs])
-    fixed = images[experiment.fixed]
     with replacing_folder(folder.transforms) as fresh:
-        write_drifts(experiment, fresh)
-        for name in experiment.moving if experiment.register_ else ():
-            way, moving = graph.bridged(name), images[name]
-            write_both_ways(way.transform, fixed.grid, moving.grid, fresh, name, f"{name}.inverse")
-            write_json(fresh / folder.registration(name).name, _facts(graph, way, fixed, moving))
+        drifts = write_drifts(experiment, fresh)
+        if experiment.register_:
+            movies = {name: as_movie(open_image(name, source)) for name, source in experiment.sources.items()}
+            still = {name: held_still(movie, drifts.get(name)) for name, movie in movies.items()}
+            _register_pairs(experiment, still, fresh)
     stacked = _stacked(aligned(experiment, folder))
     write(stacked if experiment.sources[experiment.fixed].is_movie else stacked[0], folder.path / REGISTERED)
 
 
-def _task(experiment: Experiment, pair: Pair, images: Mapping[str, Volume]) -> Task:
+def _register_pairs(experiment: Experiment, movies: Mapping[str, TimeLapse], into: Path) -> None:
+    """The ways from the reference to each source, with what is known of them, as files in a folder."""
+    images = {name: movie[0] for name, movie in movies.items()}
+    tasks = [_task(experiment, pair, movies) for pair in experiment.pairings]
+    graph = register_graph(images, experiment.fixed, tasks)
+    fixed = images[experiment.fixed]
+    for name in experiment.moving:
+        way, moving = graph.bridged(name), images[name]
+        write_both_ways(way.transform, fixed.grid, moving.grid, into, name, f"{name}.inverse")
+        frames = nearest_moments(movies[experiment.fixed], movies[name])
+        facts = _facts(graph, way, movies[experiment.fixed][frames[0]], movies[name][frames[1]])
+        write_json(into / f"{name}.json", {**facts, "frames": frames})
+
+
+def _task(experiment: Experiment, pair: Pair, movies: Mapping[str, TimeLapse]) -> Task:
+    """A pair as it was at one moment, or as near to one as its frames allow."""
     how = pair.register_ or experiment.register_ or RigidConfig()
+    first, second = nearest_moments(movies[pair.fixed], movies[pair.moving])
+    fixed, moving = movies[pair.fixed][first], movies[pair.moving][second]
     return Task(
         pair.fixed,
         pair.moving,
         how.build(),
         start_of(pair.start),
-        mask_of(pair.fixed_mask, images[pair.fixed]),
-        mask_of(pair.moving_mask, images[pair.moving]),
+        mask_of(pair.fixed_mask, fixed),
+        mask_of(pair.moving_mask, moving),
+        (fixed, moving),
     )
 
 

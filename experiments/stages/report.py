@@ -10,6 +10,7 @@ from typing import Any
 from experiments import fingerprint
 from experiments.aligned import aligned
 from experiments.config import Config, Experiment, dump
+from experiments.drifts import steady_image
 from experiments.provenance import entries, versions
 from experiments.report import overview_picture, write_report
 from experiments.report.sections import (
@@ -27,7 +28,7 @@ from experiments.report.sections import (
     TruthError,
 )
 from experiments.run_folder import RunFolder, read_json
-from experiments.sources import as_movie, open_first, origin
+from experiments.sources import as_movie, origin
 from experiments.stage import Stage
 from experiments.stages import detect, evaluate, fuse, link, register, segment
 from volumes.errors import StageError
@@ -87,9 +88,11 @@ def _sections(experiment: Experiment, folder: RunFolder) -> Iterator[Section]:
 def _registration(
     experiment: Experiment, folder: RunFolder, name: str, truth: Mapping[str, Any] | None
 ) -> RegistrationSection:
-    fixed = open_first(experiment.fixed, experiment.sources[experiment.fixed]).image
-    moving = open_first(name, experiment.sources[name]).image
     facts = read_json(folder.registration(name))
+    fixed, moving = (
+        as_movie(steady_image(experiment, folder, one))[frame]
+        for one, frame in zip((experiment.fixed, name), facts["frames"], strict=True)
+    )
     badge, note = origin(experiment, (experiment.fixed, name))
     return RegistrationSection(
         name=" → ".join(reversed(facts["path"])),
