@@ -18,7 +18,7 @@ from experiments.loading import override, placed, validated
 from experiments.phantom_file import load_phantom
 from fusion.config import FuserConfig
 from registration.config import RegistrarConfig
-from registration.drift_config import DriftConfig
+from registration.drift.config import DriftConfig
 from tracking3d.config import LinkerConfig
 from tracking3d.segment.config import SegmenterConfig
 from volumes.errors import ConfigError

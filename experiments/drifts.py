@@ -8,8 +8,8 @@ from pathlib import Path
 from experiments.config import Experiment
 from experiments.run_folder import RunFolder, write_json
 from experiments.sources import as_movie, open_image
-from registration.drift import Drift, drift, steadied
-from registration.drift_file import read_drift, write_drift
+from registration.drift.drift import Drift, drift, steadied
+from registration.drift.file import read_drift, write_drift
 from volumes.timelapse import TimeLapse
 from volumes.transform import Affine
 from volumes.volume import Volume

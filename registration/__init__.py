@@ -6,20 +6,25 @@
 
 from registration.auto import AutoConfig
 from registration.deformable import DeformableConfig
-from registration.drift import Drift, drift
-from registration.drift_config import DriftConfig
+from registration.drift import Drift, DriftConfig, drift, shift_between
 from registration.given import GivenConfig, assess
 from registration.graph import Graph, Task, register_graph
-from registration.landmark_files import Landmarks, paired, read_landmarks, read_pairs
-from registration.landmark_registrar import LandmarksConfig
-from registration.landmarks import LandmarkFit, from_landmarks
-from registration.linear import AffineConfig, RigidConfig, SimilarityConfig
-from registration.phase_correlation import shift_between
+from registration.landmarks import (
+    LandmarkFit,
+    Landmarks,
+    ThinPlateSpline,
+    from_landmarks,
+    paired,
+    read_landmarks,
+    read_pairs,
+    write_landmarks,
+)
+from registration.landmarks.registrar import LandmarksConfig
+from registration.linear.linear import AffineConfig, RigidConfig, SimilarityConfig
 from registration.projection import ProjectionConfig
 from registration.quality import Quality, Status
 from registration.register import register
 from registration.result import Registered, Registrar
-from registration.thin_plate import ThinPlateSpline
 
 __all__ = [
     "AffineConfig",
@@ -50,4 +55,5 @@ __all__ = [
     "register",
     "register_graph",
     "shift_between",
+    "write_landmarks",
 ]

@@ -7,10 +7,10 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from registration.auto import AutoConfig
-from registration.deformable import DeformableConfig
+from registration.deformable.deformable import DeformableConfig
 from registration.given import GivenConfig
-from registration.landmark_registrar import LandmarksConfig
-from registration.linear import AffineConfig, RigidConfig, SimilarityConfig
+from registration.landmarks.registrar import LandmarksConfig
+from registration.linear.linear import AffineConfig, RigidConfig, SimilarityConfig
 from registration.projection import ProjectionConfig
 
 RegistrarConfig: TypeAlias = Annotated[

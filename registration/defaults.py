@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from registration.contrast import Contrast
-from registration.linear import RigidConfig, SimilarityConfig
+from registration.linear.linear import RigidConfig, SimilarityConfig
 from registration.projection import ProjectionConfig
 from volumes.volume import Volume
 

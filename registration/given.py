@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from registration.motion import RigidMotion, refine
+from registration.linear.motion import RigidMotion, refine
+from registration.linear.similarity import Samples, Similarity, draw
 from registration.prepared import Prepared, prepare
 from registration.quality import Bounds, Quality, Status, judge
 from registration.result import Registered
-from registration.similarity import Samples, Similarity, draw
 from volumes.displacement import DisplacementField
 from volumes.errors import ConfigError
 from volumes.grid import Grid

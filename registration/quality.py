@@ -11,6 +11,8 @@ DOUBTFUL_OVERLAP = 0.5
 """Share of the smaller specimen; a result that overlaps less is doubtful."""
 OVER_CHANCE = 2.0
 """The gain over NMI = 1 must be this many times that of unrelated intensities."""
+CLEARLY_OVER_CHANCE = 5.0
+"""And this many times for a result to be beyond doubt."""
 LOST = 1e-6
 """NMI that a result may lie below its start by, for rounding."""
 DOUBTFUL_FOLDS, FAILED_FOLDS = 1e-4, 0.01
@@ -80,7 +82,7 @@ class Bounds:
     Parameters
     ----------
     least_overlap : below it the result failed.
-    doubtful_spread_um : a spread above it is doubtful.
+    doubtful_spread_um : a spread above it is doubtful, and so are halves that come further apart.
     mirrored : whether the result may be a mirror image.
     """
 
@@ -124,12 +126,15 @@ def _doubts(quality: Quality, bounds: Bounds) -> list[str]:
     out = []
     if quality.overlap < DOUBTFUL_OVERLAP:
         out.append(f"{quality.overlap:.0%} of the smaller specimen overlaps: look at the result")
+    gain, chance = quality.similarity_after - 1, quality.similarity_chance - 1
+    if OVER_CHANCE * chance < gain <= CLEARLY_OVER_CHANCE * chance:
+        out.append(f"the likeness is only {gain / chance:.1f} times that of chance: look at the result")
     if quality.spread_um > bounds.doubtful_spread_um:
         out.append(
             f"other starts, or halves of the specimen, end {quality.spread_um:.3g} µm away and are nearly as good: "
             "give a start or a mask, or try more rotations"
         )
-    elif quality.halves_um and np.hypot(quality.spread_um, quality.halves_um) > bounds.doubtful_spread_um:
+    elif quality.halves_um and quality.halves_um > bounds.doubtful_spread_um:
         out.append(
             f"either half of the specimen alone comes to a pose {quality.halves_um:.3g} µm away: look at the result; "
             "give a start or a mask, or let it stretch if it may have"

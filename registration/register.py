@@ -7,8 +7,8 @@ from typing import Literal
 
 from registration.auto import AutoConfig
 from registration.config import RegistrarConfig
-from registration.deformable import DeformableConfig
-from registration.linear import AffineConfig, RigidConfig, SimilarityConfig
+from registration.deformable.deformable import DeformableConfig
+from registration.linear.linear import AffineConfig, RigidConfig, SimilarityConfig
 from registration.projection import ProjectionConfig
 from registration.result import Registered
 from volumes.errors import ConfigError

@@ -32,7 +32,7 @@ from experiments import strict_yaml
 from phantom.config import PhantomConfig
 from phantom.phantom import Phantom
 from registration.auto import AutoConfig
-from registration.linear import RigidConfig
+from registration.linear.linear import RigidConfig
 from registration.result import Registrar
 from volumes.atomic import write_text
 from volumes.errors import VolumeFileError

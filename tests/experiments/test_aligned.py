@@ -14,8 +14,8 @@ from experiments.drifts import drift_file
 from experiments.entries import Source
 from experiments.run_folder import RunFolder
 from experiments.sources import as_movie, open_first, open_image, open_volume, origin
-from registration.drift import Drift, DriftConfig
-from registration.drift_file import write_drift
+from registration.drift.drift import Drift, DriftConfig
+from registration.drift.file import write_drift
 from registration.quality import Status
 from volumes.errors import ConfigError, ContentError, TableError
 

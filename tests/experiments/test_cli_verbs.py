@@ -177,7 +177,7 @@ def test_register_ends_badly_only_when_it_failed(
     fusetrack: Command, monkeypatch: pytest.MonkeyPatch, status: str, code: int
 ) -> None:
     """What was found is written either way, and the moving volume comes to lie on the fixed one."""
-    monkeypatch.setattr("registration.linear.Linear.register", registered(status))
+    monkeypatch.setattr("registration.linear.linear.Linear.register", registered(status))
     volumes.write(ball(), "fixed.nrrd")
     volumes.write(ball(4), "moving.nrrd")
     found, out, err = fusetrack("register", "fixed.nrrd", "moving.nrrd", "--kind", "rigid", "--out", "out", "--json")
@@ -197,7 +197,7 @@ def test_register_gives_each_of_several_a_folder_and_fails_with_any(
     fusetrack: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states = iter(("good", "failed"))
-    monkeypatch.setattr("registration.linear.Linear.register", lambda *_, **__: registered(next(states))())
+    monkeypatch.setattr("registration.linear.linear.Linear.register", lambda *_, **__: registered(next(states))())
     for name in ("fixed", "red", "blue"):
         volumes.write(ball(), f"{name}.nrrd")
     code, out, err = fusetrack(

@@ -186,7 +186,8 @@ def test_a_failed_registration_stops_a_phantom_s_run(specimen: Path, tmp_path: P
     from registration.quality import Status
 
     monkeypatch.setattr(
-        "experiments.stages.register._facts", lambda _: {"status": Status.FAILED.value, "reasons": ["x"], "quality": {}}
+        "experiments.stages.register._facts",
+        lambda *_: {"status": Status.FAILED.value, "reasons": ["x"], "quality": {}},
     )
     with pytest.raises(StageError, match="failed"):
         run(load(specimen, {"allow_failed": "false"}), tmp_path / "out")

@@ -8,7 +8,7 @@ import numpy as np
 
 import volumes
 from registration.auto import AutoConfig
-from registration.linear import RigidConfig
+from registration.linear.linear import RigidConfig
 from volumes import Affine, Channel
 
 MOVED = Affine.rigid([0.12, -0.1, 0.15], [4.0, -6.0, 5.0])

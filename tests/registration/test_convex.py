@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from registration.convex import consistent, search
-from registration.warp import compose, invert, smooth, warp
+from registration.deformable.convex import consistent, search
+from registration.deformable.warp import compose, invert, smooth, warp
 from volumes.errors import GridError
 
 SHAPE = (9, 10, 11)

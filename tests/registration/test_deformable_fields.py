@@ -7,12 +7,12 @@ import pytest
 import torch
 
 import volumes
-from registration.field_search import LEAST_JACOBIAN, find_device, mended, tapered, to_um
-from registration.refinement import Refinement
-from registration.smooth_basis import SmoothBasis
-from registration.unlikeness import Pictures
-from registration.warp import jacobian, smooth, warp
-from registration.working import block_factors, brought, working_grid
+from registration.deformable.field_search import LEAST_JACOBIAN, find_device, mended, tapered, to_um
+from registration.deformable.refinement import Refinement
+from registration.deformable.smooth_basis import SmoothBasis
+from registration.deformable.unlikeness import Pictures
+from registration.deformable.warp import jacobian, smooth, warp
+from registration.deformable.working import block_factors, brought, working_grid
 from volumes import Affine, Grid
 from volumes.errors import ConfigError, ContentError, GridError
 

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from scipy import ndimage
 
 import volumes
-from registration.deformable import DeformableConfig
-from registration.linear import AffineConfig
+from registration.deformable.deformable import DeformableConfig
+from registration.linear.linear import AffineConfig
 from registration.quality import Status
 from volumes import Affine, Grid
 from volumes.displacement import DisplacementField

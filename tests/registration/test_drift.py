@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 import volumes
-from registration.drift import Drift, DriftConfig, drift, steadied
-from registration.drift_file import COLUMNS, read_drift, write_drift
+from registration.drift.drift import Drift, DriftConfig, drift, steadied
+from registration.drift.file import COLUMNS, read_drift, write_drift
 from registration.quality import Status
 from volumes import Affine, Grid, TimeLapse
 from volumes.errors import ConfigError, ContentError, GridError, TableError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from registration.drift_solve import Pairs, solve
+from registration.drift.solve import Pairs, solve
 
 FLOOR = 0.01
 

@@ -7,7 +7,7 @@ import pytest
 
 import volumes
 from registration.given import AssessmentSettings, GivenConfig, assess
-from registration.linear import RigidConfig
+from registration.linear.linear import RigidConfig
 from registration.quality import Status
 from volumes import Affine, Composite, DisplacementField
 from volumes.errors import ConfigError, VolumeFileError

@@ -9,7 +9,7 @@ import pytest
 
 import volumes
 from registration.graph import AGREED_VOXELS, Graph, Link, Task, foreground_um, register_graph
-from registration.linear import RigidConfig
+from registration.linear.linear import RigidConfig
 from registration.quality import Quality, Status
 from registration.result import Registered
 from volumes import Affine

@@ -8,8 +8,8 @@ import numpy as np
 import pydantic
 import pytest
 
-from registration.landmark_files import Landmarks, write_landmarks
-from registration.landmark_registrar import LandmarksConfig
+from registration.landmarks.files import Landmarks, write_landmarks
+from registration.landmarks.registrar import LandmarksConfig
 from registration.quality import Status
 from volumes import Affine
 from volumes.errors import ConfigError, TransformError

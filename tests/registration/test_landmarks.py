@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from registration.landmark_models import fitted, misses, moments, moments_without_each
-from registration.landmarks import from_landmarks
+from registration.landmarks.landmarks import from_landmarks
+from registration.landmarks.models import fitted, misses, moments, moments_without_each
 from registration.quality import Status
 from volumes import Affine
 from volumes.errors import ConfigError, ContentError, HeaderError, TransformError

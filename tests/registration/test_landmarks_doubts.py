@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from registration.landmarks import from_landmarks
+from registration.landmarks.landmarks import from_landmarks
 from registration.quality import Status
 from volumes import Affine, Grid
 from volumes.errors import FusetrackError

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from registration.landmark_files import Landmarks, paired, read_landmarks, read_pairs, write_landmarks
-from registration.landmarks import from_landmarks
+from registration.landmarks.files import Landmarks, paired, read_landmarks, read_pairs, write_landmarks
+from registration.landmarks.landmarks import from_landmarks
 from volumes.errors import ConfigError, FusetrackError, HeaderError, OutputError, TableError, UnitError, VolumeFileError
 
 FCSV = """# Markups fiducial file version = {version}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from registration import lncc as module
-from registration.lncc import lncc_squared
+from registration.deformable.lncc import lncc_squared
 from volumes.errors import GridError
 
 SHAPE = (7, 6, 8)

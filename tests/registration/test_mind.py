@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from registration.mind import CHANNELS, mind_ssc, reach
+from registration.deformable.mind import CHANNELS, mind_ssc, reach
 from volumes.errors import GridError
 
 OFFSETS = [(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)]

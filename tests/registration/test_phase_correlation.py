@@ -10,8 +10,8 @@ from scipy import fft, ndimage
 from skimage.registration import phase_cross_correlation
 
 import volumes
-from registration.drift_views import BlankError, lattice, view
-from registration.phase_correlation import Spectra, best_shift, padded, shift_between
+from registration.drift.phase_correlation import Spectra, best_shift, padded, shift_between
+from registration.drift.views import BlankError, lattice, view
 from volumes import Grid
 from volumes.errors import ConfigError, ContentError, TransformError
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from registration.motion import RigidMotion, refine, rotation_slopes
+from registration.linear.motion import RigidMotion, refine, rotation_slopes
+from registration.linear.rotations import spread_rotations
+from registration.linear.similarity import Similarity, draw
+from registration.linear.start import disagreement, distinct, nudged, promising
 from registration.prepared import prepare
-from registration.rotations import spread_rotations
-from registration.similarity import Similarity, draw
-from registration.start import disagreement, distinct, nudged, promising
 from volumes import Affine
 
 
@@ -109,7 +109,7 @@ def test_nudged_starts_lie_around_the_given_one(specimen):
 
 
 def test_distinct_keeps_the_better_of_two_alike(specimen):
-    from registration.motion import Candidate
+    from registration.linear.motion import Candidate
 
     here, near, far = (Affine.rigid(translation_um=(d, 0.0, 0.0)).matrix for d in (0.0, 1.0, 50.0))
     kept = distinct([Candidate(m, 1.2, 1.0) for m in (here, near, far)], np.zeros((1, 3)), 10.0, 5)

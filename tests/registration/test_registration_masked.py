@@ -13,11 +13,11 @@ import volumes
 from configs import demo_data
 from phantom.displaced import displaced
 from registration import RigidConfig, Status, register
-from registration.align import Ascent, Pair
-from registration.masked import Pose
-from registration.motion import Candidate
+from registration.linear.align import Ascent, Pair
+from registration.linear.masked import Pose
+from registration.linear.motion import Candidate
+from registration.linear.similarity import draw
 from registration.prepared import prepare
-from registration.similarity import draw
 from volumes import Affine
 
 QUICK = {"rotations": 0, "finest_um": 10.0, "samples": 30_000}

@@ -37,6 +37,8 @@ def test_a_good_result_has_no_reasons():
         ({"similarity_after": 1.04}, Status.FAILED, "fell"),
         ({"similarity_after": float("nan")}, Status.FAILED, "not finite"),
         ({"similarity_chance": 1.15}, Status.FAILED, "chance"),
+        ({"similarity_chance": 1.05}, Status.DOUBTFUL, "times that of chance"),
+        ({"halves_um": 4.5}, Status.DOUBTFUL, "half of the specimen"),
         ({"jacobian_min": -1.0, "jacobian_max": -1.0}, Status.FAILED, "mirrors"),
         ({"jacobian_min": 0.0, "jacobian_max": 0.0}, Status.FAILED, "mirrors"),
         ({"overlap": 0.4}, Status.DOUBTFUL, "look"),

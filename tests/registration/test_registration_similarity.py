@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy import ndimage, stats
 from scipy.interpolate import BSpline
 
-from registration.histogram import interpolate, normalised_information
-from registration.motion import RigidMotion
+from registration.linear.histogram import interpolate, normalised_information
+from registration.linear.motion import RigidMotion
+from registration.linear.similarity import Samples, Similarity, draw
 from registration.prepared import Scale, prepare
-from registration.similarity import Samples, Similarity, draw
 from volumes import Affine, Grid
 
 BINS = 32

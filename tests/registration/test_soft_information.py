@@ -9,8 +9,8 @@ from scipy import stats
 from scipy.interpolate import BSpline
 
 from registration import soft_information as module
-from registration.histogram import accumulate, normalised_information
-from registration.soft_information import joint_histogram, scaled, soft_nmi
+from registration.deformable.soft_information import joint_histogram, scaled, soft_nmi
+from registration.linear.histogram import accumulate, normalised_information
 from volumes.errors import ContentError, GridError
 
 SHAPE = (8, 9, 10)

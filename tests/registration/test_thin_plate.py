@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import RBFInterpolator
 
-from registration.thin_plate import MOST_POINTS, ThinPlateSpline
-from registration.thin_plate_inverse import ThinPlateInverse
+from registration.landmarks.thin_plate import MOST_POINTS, ThinPlateSpline
+from registration.landmarks.thin_plate_inverse import ThinPlateInverse
 from volumes import Affine, Composite, Transform
 from volumes.errors import TransformError
 
@@ -55,7 +55,7 @@ def test_it_is_taken_in_blocks_without_a_difference(monkeypatch):
     fixed, moving, points = drawn(2)
     spline = ThinPlateSpline.through(fixed, moving)
     whole = spline(points), spline.jacobian(points), spline.inverse()(points)
-    monkeypatch.setattr("registration.thin_plate_inverse._BLOCK", 100)
+    monkeypatch.setattr("registration.landmarks.thin_plate_inverse._BLOCK", 100)
     for a, b in zip(whole, (spline(points), spline.jacobian(points), spline.inverse()(points)), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-9)
     assert spline(np.empty((0, 3))).shape == (0, 3)
@@ -131,7 +131,7 @@ def test_two_points_at_one_place_and_equations_that_miss_are_told(monkeypatch):
     fixed, moving, _ = drawn(7)
     with pytest.raises(TransformError, match="one place"):
         ThinPlateSpline.through(fixed[[0, *range(15)]], moving[[0, *range(15)]])
-    monkeypatch.setattr("registration.thin_plate._MISSED", 1e-20)
+    monkeypatch.setattr("registration.landmarks.thin_plate._MISSED", 1e-20)
     with pytest.raises(TransformError, match="misses its own landmarks"):
         ThinPlateSpline.through(fixed, moving)
 

@@ -8,8 +8,8 @@ import torch
 from scipy import ndimage
 from scipy.linalg import expm
 
-from registration.velocity import exponential, squarings_for
-from registration.warp import compose, jacobian
+from registration.deformable.velocity import exponential, squarings_for
+from registration.deformable.warp import compose, jacobian
 from volumes.errors import GridError
 
 SHAPE = (28, 26, 24)

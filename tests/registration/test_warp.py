@@ -8,8 +8,8 @@ import torch
 from scipy import ndimage
 
 from registration import warp as warping
-from registration.gaussian import along, along_anywhere
-from registration.warp import compose, invert, jacobian, resize, smooth, warp
+from registration.deformable.gaussian import along, along_anywhere
+from registration.deformable.warp import compose, invert, jacobian, resize, smooth, warp
 from volumes import Grid
 from volumes.displacement import DisplacementField
 from volumes.errors import GridError
