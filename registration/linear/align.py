@@ -63,7 +63,7 @@ class LinearSettings(BaseModel):
 
     rotations: int = Field(default=800, ge=0, le=100_000)
     starts: int = Field(default=12, ge=1, le=100)
-    bins: int = Field(default=32, ge=8, le=256)
+    bins: int = Field(default=24, ge=8, le=256)
     samples: int = Field(default=150_000, ge=500)
     coarse_samples: int = Field(default=12_000, ge=500)
     search_samples: int = Field(default=3_000, ge=200)

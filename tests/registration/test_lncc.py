@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from registration import lncc as module
+from registration.deformable import lncc as module
 from registration.deformable.lncc import lncc_squared
 from volumes.errors import GridError
 

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from scipy.interpolate import BSpline
 
-from registration import soft_information as module
+from registration.deformable import soft_information as module
 from registration.deformable.soft_information import joint_histogram, scaled, soft_nmi
 from registration.linear.histogram import accumulate, normalised_information
 from volumes.errors import ContentError, GridError

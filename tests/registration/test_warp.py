@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from registration import warp as warping
+from registration.deformable import warp as warping
 from registration.deformable.gaussian import along, along_anywhere
 from registration.deformable.warp import compose, invert, jacobian, resize, smooth, warp
 from volumes import Grid
