@@ -21,7 +21,7 @@ from registration.landmarks import (
 )
 from registration.landmarks.registrar import LandmarksConfig
 from registration.linear.linear import AffineConfig, RigidConfig, SimilarityConfig
-from registration.projection import ProjectionConfig
+from registration.projection.projection import ProjectionConfig
 from registration.quality import Quality, Status
 from registration.register import register
 from registration.result import Registered, Registrar

@@ -11,7 +11,7 @@ from registration.deformable.deformable import DeformableConfig
 from registration.given import GivenConfig
 from registration.landmarks.registrar import LandmarksConfig
 from registration.linear.linear import AffineConfig, RigidConfig, SimilarityConfig
-from registration.projection import ProjectionConfig
+from registration.projection.projection import ProjectionConfig
 
 RegistrarConfig: TypeAlias = Annotated[
     AutoConfig

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from registration.contrast import Contrast
 from registration.linear.linear import RigidConfig, SimilarityConfig
-from registration.projection import ProjectionConfig
+from registration.projection.projection import ProjectionConfig
 from volumes.volume import Volume
 
 ChosenConfig: TypeAlias = RigidConfig | SimilarityConfig | ProjectionConfig

@@ -84,17 +84,21 @@ class Bounds:
     least_overlap : below it the result failed.
     doubtful_spread_um : a spread above it is doubtful, and so are halves that come further apart.
     mirrored : whether the result may be a mirror image.
+    at_most_stretch : whether the result stretches as much as it may.
     """
 
     least_overlap: float
     doubtful_spread_um: float
     mirrored: bool = False
+    at_most_stretch: bool = False
 
 
 def judge(quality: Quality, bounds: Bounds) -> tuple[Status, tuple[str, ...]]:
     """The status of a result, and each reason against it with what to try."""
     failed = _failures(quality, bounds)
     doubts = _doubts(quality, bounds)
+    if bounds.at_most_stretch:
+        doubts.append("it stretches as much as it may: look at the result; give a start, or a larger most_stretch")
     status = Status.FAILED if failed else Status.DOUBTFUL if doubts else Status.GOOD
     return status, (*failed, *doubts)
 

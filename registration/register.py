@@ -9,7 +9,7 @@ from registration.auto import AutoConfig
 from registration.config import RegistrarConfig
 from registration.deformable.deformable import DeformableConfig
 from registration.linear.linear import AffineConfig, RigidConfig, SimilarityConfig
-from registration.projection import ProjectionConfig
+from registration.projection.projection import ProjectionConfig
 from registration.result import Registered
 from volumes.errors import ConfigError
 from volumes.shapes import Mask

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from registration.deformable.total import average
 from registration.deformable.warp import warp
 from volumes.errors import GridError
 from volumes.shapes import Shape3
@@ -43,7 +44,7 @@ def search(fixed: Tensor, moving: Tensor, weights: Tensor, width: int) -> Tensor
     shape = _checked(fixed, moving, weights, width)
     steps = torch.tensor(list(product(range(-width, width + 1), repeat=3)), dtype=fixed.dtype, device=fixed.device)
     costs = _costs(fixed, moving, weights, width)
-    spread = costs.std(dim=0).mean().clamp_min(torch.finfo(costs.dtype).tiny)
+    spread = average(costs.std(dim=0).view(1, *shape)).clamp_min(torch.finfo(costs.dtype).tiny)
     chosen = steps[costs.argmin(dim=0)].T.reshape(1, 3, *shape)
     field = _smoothed(chosen, weights)
     for coupling in COUPLINGS:

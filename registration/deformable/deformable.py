@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 Steps = Annotated[int, Field(ge=1, le=1000)]
 SMOOTHNESS = 1 / 13
 """Smoothness unless it is given, by the geometric mean of the fixed field's sides."""
-DISAGREED = 1.25
-"""By how much the directions may disagree, as a share of how far the deformation moves the specimen."""
-KEPT = 0.95
-"""Share of the gain over NMI = 1 that a deformation must at least keep."""
+KEPT = 0.9
+"""Share of the gain over NMI = 1 that a deformation must at least keep: it is not fitted to it, and may cost some.
+
+One that moves the specimen by less than a working voxel may cost none: by so much the descriptors of two tones of one
+unmoved specimen already differ in place.
+"""
 
 
 class DeformableConfig(BaseModel):
@@ -100,10 +102,11 @@ class Deformable:
     ) -> Registered:
         """The deformation from fixed to moving points; the linear transform alone where it does no better.
 
-        The deformation is found in both directions apart. It is taken where they do not disagree by more than it moves
-        the specimen, and a quarter (else it is noise), and where the normalised mutual information, on samples of its
-        own, does not clearly fall; otherwise the linear transform is the result, in doubt. One that failed is given
-        back as it is.
+        The deformation is found in both directions apart. It is taken where it moves the specimen further than they
+        disagree (else it is not told from noise), and where the normalised mutual information, on samples of its own,
+        does not clearly fall, nor at all where it moves by less than a voxel of the working grid. Otherwise the linear
+        transform is the result: in doubt, but for a deformation of less than a voxel, which tells that there is none.
+        A linear transform that failed is given back as it is.
 
         Parameters
         ----------
@@ -170,7 +173,11 @@ class Deformable:
         before, after = comparison.nmi(begun.transform), comparison.nmi(whole)
         points, linear = comparison.fixed.foreground_um, start is None or as_affine(start) is not None
         moved, cycle = found.moved_over(points), found.cycle_over(points)
-        if cycle > DISAGREED * moved:
+        small = moved <= found.voxel_um
+        if small and (cycle >= moved or after < before):
+            note = f"no deformation beyond {found.voxel_um:.2g} µm is seen: this is the transform it began from"
+            return replace(begun, reasons=(*begun.reasons, note))
+        if not cycle < moved:
             return _kept(begun, f"both directions disagree by {cycle:.3g} µm on a deformation of {moved:.3g} µm")
         if after - 1 < KEPT * (before - 1):
             return _kept(begun, f"the deformation makes the likeness less: NMI {after:.4f}, {before:.4f} without")
@@ -186,7 +193,9 @@ class Deformable:
         )
         # Where halves of the specimen come to different poses, a deformation is what explains it.
         bound = max(self._smoothness_um(found.grid), *comparison.fixed.grid.spacing_um)
-        status, reasons = judge(quality, Bounds(self.config.linear.least_overlap, bound, mirrored=True))
+        bounds = Bounds(self.config.linear.least_overlap, bound, mirrored=True)
+        # How far the likeness may fall was looked at above.
+        status, reasons = judge(replace(quality, similarity_before=1.0), bounds)
         if status is Status.FAILED:
             return _kept(begun, f"the deformation failed: {reasons[0]}")
         return Registered(whole, quality, status, reasons)

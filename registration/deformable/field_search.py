@@ -56,12 +56,14 @@ class FoundField:
     cycle_um : (Z, Y, X), how far each voxel of ``grid`` comes back from where it began, by the field found the other
         way round, before both were made consistent.
     grid : where ``cycle_um`` is known.
+    voxel_um : of the grid that the volumes were compared on.
     evaluations : of the objective.
     """
 
     field: DisplacementField
     cycle_um: AnyArray
     grid: Grid
+    voxel_um: float
     evaluations: int
 
     def cycle_over(self, points_um: Points) -> float:
@@ -94,7 +96,8 @@ class FieldSearch:
         else:
             agreed, _ = consistent(u, v)
         cycle = np.linalg.norm(to_um(compose(v, u), self.fine_grid), axis=-1)
-        return FoundField(tapered(mended(agreed), self.fine_grid), cycle, self.fine_grid, first + second)
+        voxel = max(self.working.grid.spacing_um)
+        return FoundField(tapered(mended(agreed), self.fine_grid), cycle, self.fine_grid, voxel, first + second)
 
     def _starts(self) -> tuple[Tensor, Tensor]:
         """The coefficients that the coarse search comes to, in both directions; 0 without one."""

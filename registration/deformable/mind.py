@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from registration.deformable.gaussian import blur
+from registration.deformable.total import average
 from volumes.errors import GridError
 
 CHANNELS = 12
@@ -52,7 +53,7 @@ def mind_ssc(volume: Tensor, dilation: int, sigma: float) -> Tensor:
         out[0, channel] = blur((around[i] - around[j]).square()[None], (sigma, sigma, sigma))[0]
     out -= out.amin(dim=1, keepdim=True)
     variance = out.mean(dim=1, keepdim=True)
-    level = float(variance.mean())
+    level = float(average(variance))
     tiny = torch.finfo(volume.dtype).tiny
     out /= variance.clamp(max(LEAST * level, tiny), max(MOST * level, tiny))
     return out.neg_().exp_()

@@ -11,6 +11,7 @@ from scipy.optimize import fmin_l_bfgs_b
 from torch import Tensor
 
 from registration.deformable.smooth_basis import Sampled, SmoothBasis
+from registration.deformable.total import average
 from registration.deformable.unlikeness import Loss, Pictures
 from registration.deformable.velocity import exponential
 from volumes.errors import ContentError
@@ -71,7 +72,7 @@ class Refinement:
         def objective(flat: AnyArray) -> tuple[float, AnyArray]:
             coefficients = torch.from_numpy(flat.astype(np.float32)).to(start.device).view(start.shape).requires_grad_()
             value = loss(self.displacement(sampled, coefficients))
-            value = value + self.stiffness * (coefficients / widths).square().mean()
+            value = value + self.stiffness * average((coefficients / widths).square())
             (slope,) = torch.autograd.grad(value, coefficients)
             return float(value.detach()), slope.cpu().double().numpy().ravel()
 

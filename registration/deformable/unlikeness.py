@@ -12,6 +12,7 @@ from torch.nn import functional
 from registration.deformable.lncc import lncc_squared
 from registration.deformable.mind import mind_ssc, reach
 from registration.deformable.soft_information import soft_nmi
+from registration.deformable.total import total
 from registration.deformable.warp import warp
 from volumes.shapes import Shape3
 
@@ -83,8 +84,8 @@ class Pictures:
             return lambda u: -soft_nmi(self.fixed, warp(self.moving, u), BINS, seen) / SHARE["nmi"]
         if self.likeness == "lncc2":
             return lambda u: -lncc_squared(self.fixed, warp(self.moving, u), RADIUS, seen, NOISE) / SHARE["lncc2"]
-        share = seen / seen.sum().clamp_min(1.0)
-        return lambda u: ((warp(self.moving, u) - self.fixed).square().mean(dim=1, keepdim=True) * share).sum()
+        share = seen / total(seen).clamp_min(1.0)
+        return lambda u: total((warp(self.moving, u) - self.fixed).square().mean(dim=1, keepdim=True) * share)
 
 
 def _averaged(values: Tensor, factors: Shape3) -> Tensor:

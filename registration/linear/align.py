@@ -100,8 +100,17 @@ class Freedom:
         """Whether the linear part lies within the bounds."""
         if self.is_rigid:
             return True
+        return self._stretch(linear) <= self.most_stretch
+
+    def is_at_bound(self, linear: Matrix3) -> bool:
+        """Whether the bound is what ended the stretching, to within a hundredth."""
+        return not self.is_rigid and self._stretch(linear) > 0.99 * self.most_stretch
+
+    @staticmethod
+    def _stretch(linear: Matrix3) -> float:
+        """The largest factor by which a length grows or shrinks."""
         stretches = np.linalg.svd(linear, compute_uv=False)
-        return bool(stretches[0] <= self.most_stretch and stretches[2] * self.most_stretch >= 1)
+        return float(max(stretches[0], 1 / max(stretches[2], 1e-12)))
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,12 @@ class Linear:
         found = aligner.align(first.inverse() if swap and first else first)
         transform = Affine(found.matrix).inverse() if swap else Affine(found.matrix)
         quality = _quality(transform, f, found)
-        bounds = Bounds(config.least_overlap, pair.ladder_um[0], mirrored=config.freedom.mirrored)
+        bounds = Bounds(
+            config.least_overlap,
+            pair.ladder_um[0],
+            mirrored=config.freedom.mirrored,
+            at_most_stretch=config.freedom.is_at_bound(transform.matrix[:3, :3]),
+        )
         status, reasons = judge(quality, bounds)
         return Registered(transform, quality, status, reasons)
 

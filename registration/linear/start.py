@@ -58,8 +58,8 @@ def promising(
     """The starts that are worth refining: the way the volumes lie, then the best and clearly different of two searches.
 
     One tries each of :func:`registration.linear.rotations.spread_rotations` with each way of laying the middles on each
-    other; the other, for fields that show different parts of the specimen, small rotations with a lattice of shifts. Where the
-    moving field is much the wider, the fixed one is looked for everywhere in it.
+    other; the other, for fields that show different parts of the specimen, small rotations with a lattice of shifts.
+    Where the moving field is much the wider, the fixed one is looked for everywhere in it.
 
     Parameters
     ----------

@@ -9,11 +9,11 @@ from typing import TypeVar
 import numpy as np
 
 from registration.linear.rotations import spread_rotations
-from registration.projection_cloud import Model, Specimen
-from registration.projection_fit import Scene, View
-from registration.projection_picture import Picture, Screen
-from registration.projection_refine import Free, Refined, refine
-from registration.projection_search import Seen, searched
+from registration.projection.cloud import Model, Specimen
+from registration.projection.fit import Scene, View
+from registration.projection.picture import Picture, Screen
+from registration.projection.refine import Free, Refined, refine
+from registration.projection.search import Seen, searched
 from volumes.shapes import Matrix3
 
 SEARCHED, COARSE, FINER = 5.0, 8.0, (16.0, 24.0)

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from registration.projection_align import Outcome, Stage
-from registration.projection_fit import View
-from registration.projection_refine import STEP_PX, Free, moved, refine
+from registration.projection.align import Outcome, Stage
+from registration.projection.fit import View
+from registration.projection.refine import STEP_PX, Free, moved, refine
 from volumes.shapes import AnyArray
 
 RIVAL = 0.08

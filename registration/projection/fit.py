@@ -10,9 +10,9 @@ from jaxtyping import Float64
 from scipy import linalg, ndimage
 from scipy.spatial.transform import Rotation
 
-from registration.projection_cloud import Cloud, Model
-from registration.projection_picture import Image, Screen
-from registration.projector import largest_through, place, sum_through, surface
+from registration.projection.cloud import Cloud, Model
+from registration.projection.picture import Image, Screen
+from registration.projection.projector import largest_through, place, sum_through, surface
 from volumes.shapes import AnyArray, Matrix3
 
 RIDGE = 1e-4

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from scipy import ndimage
 
-from registration.projection_cloud import averaged
+from registration.projection.cloud import averaged
 from volumes.errors import ContentError
 from volumes.grid import Grid
 from volumes.shapes import Mask

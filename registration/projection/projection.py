@@ -14,12 +14,12 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from registration.projection_align import Effort, Outcome, Stage
-from registration.projection_cloud import Model, specimen
-from registration.projection_doubt import LOOSE, TORN, deviation_um, halves_um, rivals_um
-from registration.projection_fit import View
-from registration.projection_picture import picture
-from registration.projection_refine import SCALE_BOUND, Free
+from registration.projection.align import Effort, Outcome, Stage
+from registration.projection.cloud import Model, specimen
+from registration.projection.doubt import LOOSE, TORN, deviation_um, halves_um, rivals_um
+from registration.projection.fit import View
+from registration.projection.picture import picture
+from registration.projection.refine import SCALE_BOUND, Free
 from registration.quality import Bounds, Quality, Status, judge
 from registration.result import Registered
 from volumes.errors import ConfigError, ContentError, HeaderError, TransformError

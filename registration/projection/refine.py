@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float64
 
-from registration.projection_fit import Fit, Scene, View
+from registration.projection.fit import Fit, Scene, View
 from volumes.shapes import AnyArray
 
 STEP_PX = 0.25

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float64
 from scipy import fft
 
-from registration.projection_fit import RIDGE, Scene, View, project
-from registration.projector import place
+from registration.projection.fit import RIDGE, Scene, View, project
+from registration.projection.projector import place
 from volumes.shapes import AnyArray, Matrix3, Points
 
 DAMPED = 0.8

@@ -10,6 +10,7 @@ import volumes
 from registration.deformable.field_search import LEAST_JACOBIAN, find_device, mended, tapered, to_um
 from registration.deformable.refinement import Refinement
 from registration.deformable.smooth_basis import SmoothBasis
+from registration.deformable.total import average, total
 from registration.deformable.unlikeness import Pictures
 from registration.deformable.warp import jacobian, smooth, warp
 from registration.deformable.working import block_factors, brought, working_grid
@@ -143,6 +144,22 @@ def test_a_finer_volume_is_smoothed_before_it_is_sampled_coarsely(rng):
     assert brought(noise, 0, mask, coarse, Affine.identity(), "fixed")[1].mean() == 0.5
     with pytest.raises(ContentError, match="larger mask"):
         brought(noise, 0, np.zeros_like(mask), coarse, Affine.identity(), "fixed")
+
+
+def test_sums_are_the_same_whatever_the_number_of_threads(rng):
+    values = torch.from_numpy(rng.random((1, 1, 60, 61, 62), np.float32)).requires_grad_()
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append((float(total(values).detach()), float(average(values).detach())))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1] == found[2]
+    wanted = values.detach().double().sum().item()
+    assert found[0] == pytest.approx((wanted, wanted / values.numel()), rel=1e-6)
+    (slope,) = torch.autograd.grad(total(values), values)
+    assert bool((slope == 1).all())
 
 
 def test_bad_settings_are_refused():

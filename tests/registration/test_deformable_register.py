@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from pydantic import ValidationError
 from scipy import ndimage
 
 import volumes
 from registration.deformable.deformable import DeformableConfig
-from registration.linear.linear import AffineConfig
+from registration.linear.linear import RigidConfig
 from registration.quality import Status
 from volumes import Affine, Grid
 from volumes.displacement import DisplacementField
@@ -17,9 +18,10 @@ from volumes.errors import ConfigError, ContentError, TransformError
 from volumes.transform import Composite
 
 GRID = Grid((36, 40, 44), (3.0, 3.0, 3.0), (-54.0, -60.0, -66.0))
-LINEAR = AffineConfig(rotations=0, starts=1, samples=8_000, coarse_samples=3_000, search_samples=1_000)
+LINEAR = RigidConfig(rotations=0, starts=1, samples=4_000, coarse_samples=2_000, search_samples=1_000)
+"""No affine: it would take a part of the deformation."""
 CONFIG = DeformableConfig(linear=LINEAR, smoothness_um=20.0)
-QUICK = CONFIG.model_copy(update={"iterations": (8, 4)})
+QUICK = CONFIG.model_copy(update={"iterations": (6, 3)})
 
 
 def _inverted(brightness: np.ndarray) -> np.ndarray:
@@ -75,7 +77,7 @@ def found(fixed, bent):
 def test_a_known_deformation_is_found_across_tones(found, bend, points):
     assert found.status is Status.GOOD, found.reasons
     affine = found.transform.parts[0]
-    assert _error_um(found.transform, bend, points) < 0.75 * _error_um(affine, bend, points)
+    assert _error_um(found.transform, bend, points) < 0.6 * _error_um(affine, bend, points)
 
 
 def test_its_quality_says_so(found, points):
@@ -88,13 +90,21 @@ def test_its_quality_says_so(found, points):
     np.testing.assert_allclose(back, points[:50], atol=1e-4)
 
 
-def test_it_is_the_same_twice(found, fixed, bent):
-    again = CONFIG.build().register(fixed, bent, start=Affine.identity())
-    for one, other in zip(found.transform.parts, again.transform.parts, strict=True):
-        if isinstance(one, Affine):
-            assert one == other
-        else:
-            np.testing.assert_array_equal(one.displacements_um, other.displacements_um)
+def _bytes(config: DeformableConfig, fixed: volumes.Volume, moving: volumes.Volume, threads: int) -> list[bytes]:
+    """What is found, to the last bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        linear, field = config.build().register(fixed, moving, start=Affine.identity()).transform.parts
+    finally:
+        torch.set_num_threads(before)
+    return [linear.matrix.tobytes(), field.displacements_um.tobytes()]
+
+
+def test_it_is_the_same_twice_whatever_the_number_of_threads(fixed, bent):
+    once = _bytes(QUICK, fixed, bent, 1)
+    assert once == _bytes(QUICK, fixed, bent, 1)
+    assert once == _bytes(QUICK, fixed, bent, 2)
 
 
 @pytest.mark.parametrize("settings", [{"diffeomorphic": True}, {"likeness": "nmi"}])
@@ -102,7 +112,7 @@ def test_other_ways_find_it_too(settings, fixed, bent, bend, points):
     config = QUICK.model_copy(update=settings)
     result = config.build().register(fixed, bent, start=Affine.identity())
     assert result.quality.folded_fraction == 0
-    assert _error_um(result.transform, bend, points) < 0.8 * _error_um(Affine.identity(), bend, points)
+    assert _error_um(result.transform, bend, points) < 0.7 * _error_um(result.transform.parts[0], bend, points)
 
 
 def test_identical_volumes_stay(fixed, points):
@@ -110,7 +120,18 @@ def test_identical_volumes_stay(fixed, points):
     assert _error_um(result.transform, Affine.identity(), points) < 0.3
 
 
-def test_unlike_volumes_are_not_deformed(specimen, fixed):
+@pytest.mark.parametrize("inverted", [False, True])
+def test_what_was_not_bent_is_not_deformed(tissue, fixed, points, inverted):
+    """Noise alone makes either direction its own field; another tone makes both the same wrong one, of half a voxel."""
+    moving = _volume(_inverted(tissue) if inverted else tissue, 7)
+    result = QUICK.build().register(fixed, moving, start=Affine.identity())
+    assert isinstance(result.transform, Affine)
+    assert _error_um(result.transform, Affine.identity(), points) < 0.3
+    assert result.status is LINEAR.build().register(fixed, moving, start=Affine.identity()).status
+    assert "no deformation beyond" in result.reasons[-1]
+
+
+def test_unlike_volumes_are_not_deformed(fixed):
     noise = np.random.default_rng(1).random(GRID.shape).astype(np.float32)
     other = volumes.from_array(noise, GRID.spacing_um, modality="CT", origin_um=GRID.origin_um)
     result = QUICK.build().register(fixed, other, start=Affine.identity())
@@ -120,14 +141,14 @@ def test_unlike_volumes_are_not_deformed(specimen, fixed):
 
 
 def test_a_start_that_deforms_is_refined(fixed, bent, bend, points):
-    half = DisplacementField(bend.displacements_um * 0.5, bend.grid)
-    result = QUICK.build().register(fixed, bent, start=half)
+    part = DisplacementField(bend.displacements_um * 0.2, bend.grid)
+    result = QUICK.build().register(fixed, bent, start=part)
     assert isinstance(result.transform, Composite)
-    assert result.transform.parts[0] is half
-    assert _error_um(result.transform, bend, points) < _error_um(half, bend, points)
+    assert result.transform.parts[0] is part
+    assert _error_um(result.transform, bend, points) < 0.75 * _error_um(part, bend, points)
 
 
-def test_what_the_mask_hides_does_not_pull(specimen, fixed, bent, bend, points):
+def test_what_the_mask_hides_does_not_pull(fixed, bent, bend, points):
     spoilt = bent.array[0].copy()
     spoilt[:, :, :12] = np.random.default_rng(3).random(spoilt[:, :, :12].shape)
     mask = np.ones(GRID.shape, bool)
@@ -135,7 +156,8 @@ def test_what_the_mask_hides_does_not_pull(specimen, fixed, bent, bend, points):
     moving = bent.with_data(spoilt)
     result = QUICK.build().register(fixed, moving, moving_mask=mask, start=Affine.identity())
     seen = points[points[:, 2] > GRID.origin_um[2] + 20 * 3.0]
-    assert _error_um(result.transform, bend, seen) < 0.8 * _error_um(Affine.identity(), bend, seen)
+    assert isinstance(result.transform, Composite)
+    assert _error_um(result.transform, bend, seen) < 0.75 * _error_um(result.transform.parts[0], bend, seen)
 
 
 def test_bad_input_is_refused(fixed):

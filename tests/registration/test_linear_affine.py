@@ -148,3 +148,13 @@ def test_fields_may_differ_as_much_as_is_said(fixed, specimen):
     with pytest.raises(HeaderError, match="most_field_ratio"):
         RigidConfig(**QUICK, most_field_ratio=5).build().register(fixed, small)
     assert RigidConfig(**QUICK, most_field_ratio=20).build().register(fixed, small).quality.evaluations > 0
+
+
+def test_a_stretch_that_ends_at_its_bound_is_told(specimen):
+    """The bound is a little more than what the specimen was stretched by, so that it does not hinder the climb."""
+    wide = Affine(np.diag([1.0, 1.0, 1.2, 1.0]))
+    for most, told in ((1.205, True), (1.5, False)):
+        config = AffineConfig(rotations=0, most_stretch=most)
+        found = config.build().register(specimen.seen(), specimen.seen(transform=wide))
+        assert any("most_stretch" in reason for reason in found.reasons) == told
+        assert (found.status is Status.GOOD) != told

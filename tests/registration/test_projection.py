@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 import volumes
 from registration import Registrar, Status
-from registration.projection import ProjectionConfig
+from registration.projection.projection import ProjectionConfig
 from volumes import Affine, Grid, Volume
 from volumes.errors import ConfigError, ContentError, HeaderError, TransformError
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from registration.projection_align import Effort, Outcome, Stage
-from registration.projection_cloud import specimen
-from registration.projection_doubt import RIVAL, deviation_um, halves_um, needed, rivals_um
-from registration.projection_fit import View
-from registration.projection_picture import picture
-from registration.projection_refine import Free, refine
+from registration.projection.align import Effort, Outcome, Stage
+from registration.projection.cloud import specimen
+from registration.projection.doubt import RIVAL, deviation_um, halves_um, needed, rivals_um
+from registration.projection.fit import View
+from registration.projection.picture import picture
+from registration.projection.refine import Free, refine
 from volumes import from_array
 from volumes.errors import ContentError
 

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registration.linear.rotations import spread_rotations
-from registration.projection_cloud import averaged, evened, specimen
-from registration.projection_fit import Scene, View
-from registration.projection_picture import picture
-from registration.projection_refine import Free, moved, refine
-from registration.projection_search import searched
-from registration.projector import largest_through, place, sum_through, surface
+from registration.projection.cloud import averaged, evened, specimen
+from registration.projection.fit import Scene, View
+from registration.projection.picture import picture
+from registration.projection.projector import largest_through, place, sum_through, surface
+from registration.projection.refine import Free, moved, refine
+from registration.projection.search import searched
 from volumes import Grid, from_array
 
 

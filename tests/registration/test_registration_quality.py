@@ -54,6 +54,12 @@ def test_each_fault_is_told_with_what_to_try(fault, status, said):
     assert any(said in reason and ":" in reason for reason in reasons)
 
 
+def test_a_result_that_its_bound_stopped_is_doubtful():
+    status, reasons = judge(GOOD, replace(BOUNDS, at_most_stretch=True))
+    assert status is Status.DOUBTFUL
+    assert any("most_stretch" in reason for reason in reasons)
+
+
 def test_a_start_at_the_optimum_is_not_a_failure():
     same = replace(GOOD, similarity_before=GOOD.similarity_after)
     assert judge(same, BOUNDS)[0] is Status.GOOD
