@@ -187,7 +187,13 @@ def test_a_failed_registration_stops_a_phantom_s_run(specimen: Path, tmp_path: P
 
     monkeypatch.setattr(
         "experiments.stages.register._facts",
-        lambda *_: {"status": Status.FAILED.value, "reasons": ["x"], "quality": {}, "path": ["sheet", "red"], "loops": []},
+        lambda *_: {
+            "status": Status.FAILED.value,
+            "reasons": ["x"],
+            "quality": {},
+            "path": ["sheet", "red"],
+            "loops": [],
+        },
     )
     with pytest.raises(StageError, match="failed"):
         run(load(specimen, {"allow_failed": "false"}), tmp_path / "out")
