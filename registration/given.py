@@ -42,7 +42,7 @@ class AssessmentSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bins: int = Field(default=24, ge=8, le=256)
+    bins: int = Field(default=32, ge=8, le=256)
     samples: int = Field(default=50_000, ge=500)
     least_overlap: float = Field(default=0.25, gt=0, lt=1)
     fixed_channel: int | str = 0

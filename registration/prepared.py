@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -84,6 +84,14 @@ class Prepared:
             if all(new <= max(1.25 * spacing_um, old) for new, old in zip(scale.grid.spacing_um, own, strict=True))
         ]
         return fine_enough[-1]
+
+
+def rebinned(scale: Scale, bins: int, wanted: int) -> Scale:
+    """The same resolution in bin coordinates of a histogram with another number of bins."""
+    if wanted == bins:
+        return scale
+    factor = np.float32((wanted - 2 - 2 * MARGIN) / (bins - 2 - 2 * MARGIN))
+    return replace(scale, bins=(scale.bins - np.float32(MARGIN)) * factor + np.float32(MARGIN))
 
 
 def prepare(

@@ -12,7 +12,7 @@ from registration.linear.halves import Halves, halves_um
 from registration.linear.motion import Candidate, CentredMotion, RigidMotion, refine
 from registration.linear.similarity import Samples, Similarity, draw
 from registration.linear.start import disagreement, distinct, nudged, promising
-from registration.prepared import Prepared
+from registration.prepared import Prepared, rebinned
 from volumes.errors import TransformError
 from volumes.grid import Grid
 from volumes.shapes import Matrix3, Matrix4, Points
@@ -48,6 +48,7 @@ class LinearSettings(BaseModel):
     rotations : how many the global search tries besides the identity and small ones; 0 for volumes that hardly turned.
     starts : the best of each search that are looked at more closely.
     bins : of the histogram, for either volume.
+    fine_bins : of the histogram at the finest of several resolutions, where noise is strongest.
     samples : of the fixed volume at the finest resolution.
     coarse_samples : of the fixed volume at the coarsest resolution, at least.
     search_samples : of the fixed volume in the search.
@@ -63,7 +64,8 @@ class LinearSettings(BaseModel):
 
     rotations: int = Field(default=800, ge=0, le=100_000)
     starts: int = Field(default=12, ge=1, le=100)
-    bins: int = Field(default=24, ge=8, le=256)
+    bins: int = Field(default=32, ge=8, le=256)
+    fine_bins: int = Field(default=18, ge=8, le=256)
     samples: int = Field(default=150_000, ge=500)
     coarse_samples: int = Field(default=12_000, ge=500)
     search_samples: int = Field(default=3_000, ge=200)
@@ -231,7 +233,7 @@ class Pair:
     def _first_look(self, coarse: Similarity, start: Affine | None) -> list[Candidate]:
         """The starts, each climbed a little on few samples, best first."""
         spacing, settings = self.ladder_um[0], self.settings
-        few = Similarity(self._samples(spacing, settings.search_samples), coarse.moving, settings.bins)
+        few = Similarity(self._samples(spacing, settings.search_samples), coarse.moving, coarse.bins)
         if start is None:
             hands = (False, True) if self.freedom.mirrored else (False,)
             starts = [start for hand in hands for start in self._searched(few, mirrored=hand)]
@@ -255,10 +257,18 @@ class Pair:
         return [best, *(c for c in refined[1:] if c.similarity - 1 > RIVAL * (best.similarity - 1))]
 
     def _samples(self, spacing_um: float, count: int) -> Samples:
-        return draw(self.fixed.at(spacing_um), count, self.settings.seed, self.fixed.scales[0])
+        scale = rebinned(self.fixed.at(spacing_um), self.settings.bins, self._bins(spacing_um))
+        return draw(scale, count, self.settings.seed, self.fixed.scales[0])
 
     def _similarity(self, spacing_um: float, count: int) -> Similarity:
-        return Similarity(self._samples(spacing_um, count), self.moving.at(spacing_um), self.settings.bins)
+        bins = self._bins(spacing_um)
+        moving = rebinned(self.moving.at(spacing_um), self.settings.bins, bins)
+        return Similarity(self._samples(spacing_um, count), moving, bins)
+
+    def _bins(self, spacing_um: float) -> int:
+        """Of the histogram; where there is but one resolution, the search needs as many as it ever does."""
+        ladder = self.ladder_um
+        return self.settings.fine_bins if len(ladder) > 1 and spacing_um == ladder[-1] else self.settings.bins
 
     def _climb(
         self,

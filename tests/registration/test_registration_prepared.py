@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import volumes
-from registration.prepared import MARGIN, prepare
+from registration.prepared import MARGIN, prepare, rebinned
 from volumes.errors import ContentError
 
 
@@ -126,3 +126,10 @@ def test_a_range_that_overflows_is_refused():
     voxels[1::2] = -1.7e308
     with pytest.raises(ContentError):
         prepare(volume(voxels), None, 32, 0, "fixed")
+
+
+def test_other_bins_are_those_that_preparing_with_them_gives(specimen):
+    few, many = (prepare(specimen.seen(), None, bins, 0, "fixed") for bins in (18, 32))
+    for a, b in zip(few.scales, many.scales, strict=True):
+        np.testing.assert_allclose(rebinned(b, 32, 18).bins, a.bins, atol=1e-4)
+    assert rebinned(many.scales[0], 32, 32) is many.scales[0]
