@@ -48,7 +48,7 @@ class LinearSettings(BaseModel):
     rotations : how many the global search tries besides the identity and small ones; 0 for volumes that hardly turned.
     starts : the best of each search that are looked at more closely.
     bins : of the histogram, for either volume.
-    fine_bins : of the histogram at the finest of several resolutions, where noise is strongest.
+    fine_bins : of the histogram at the finest of several resolutions, where noise is strongest; not with masks.
     samples : of the fixed volume at the finest resolution.
     coarse_samples : of the fixed volume at the coarsest resolution, at least.
     search_samples : of the fixed volume in the search.
@@ -163,12 +163,13 @@ class Ascent:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two prepared volumes; samples are drawn from the fixed one."""
+    """Two prepared volumes; samples are drawn from the fixed one. ``masked``: whether either has hidden voxels."""
 
     fixed: Prepared
     moving: Prepared
     settings: LinearSettings
     freedom: Freedom = Freedom()
+    masked: bool = False
 
     def align(self, start: Affine | None) -> Found:
         """Climb, and go back to a start that is better than what the climbs came to.
@@ -266,9 +267,13 @@ class Pair:
         return Similarity(self._samples(spacing_um, count), moving, bins)
 
     def _bins(self, spacing_um: float) -> int:
-        """Of the histogram; where there is but one resolution, the search needs as many as it ever does."""
+        """Of the histogram: fewer at the finest resolution, unless it is the one that is searched too.
+
+        Nor where there are masks: the range of the bins spans what they hide, and leaves few for what they show.
+        """
         ladder = self.ladder_um
-        return self.settings.fine_bins if len(ladder) > 1 and spacing_um == ladder[-1] else self.settings.bins
+        finest = len(ladder) > 1 and spacing_um == ladder[-1] and not self.masked
+        return self.settings.fine_bins if finest else self.settings.bins
 
     def _climb(
         self,

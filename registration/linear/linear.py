@@ -126,12 +126,13 @@ class Linear:
         m = prepare(moving, moving_mask, config.bins, config.moving_channel, "moving")
         _check_fields(f.grid, m.grid, config.most_field_ratio)
         swap = m.volume_um3 < SWAP_BELOW * f.volume_um3
-        pair = self._pair(f, m, swap=swap)
+        masked = f.scales[0].inside is not None or m.scales[0].inside is not None
+        pair = self._pair(f, m, swap=swap, masked=masked)
         aligner: Pair | Masked = pair
         if fixed_mask is not None or moving_mask is not None:
             whole_f = prepare(fixed, None, config.bins, config.fixed_channel, "fixed", fixed_mask)
             whole_m = prepare(moving, None, config.bins, config.moving_channel, "moving", moving_mask)
-            aligner = Masked(pair, self._pair(whole_f, whole_m, swap=swap))
+            aligner = Masked(pair, self._pair(whole_f, whole_m, swap=swap, masked=masked))
         found = aligner.align(first.inverse() if swap and first else first)
         transform = Affine(found.matrix).inverse() if swap else Affine(found.matrix)
         quality = _quality(transform, f, found)
@@ -144,9 +145,9 @@ class Linear:
         status, reasons = judge(quality, bounds)
         return Registered(transform, quality, status, reasons)
 
-    def _pair(self, fixed: Prepared, moving: Prepared, *, swap: bool) -> Pair:
+    def _pair(self, fixed: Prepared, moving: Prepared, *, swap: bool, masked: bool) -> Pair:
         first, second = (moving, fixed) if swap else (fixed, moving)
-        return Pair(first, second, self.config, self.config.freedom)
+        return Pair(first, second, self.config, self.config.freedom, masked)
 
     def _begun(self, start: Transform, middle_um: Float64[np.ndarray, " 3"]) -> Affine:
         """The start with the nearest linear part that the result may have; where it takes the middle stays."""
