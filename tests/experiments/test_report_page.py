@@ -255,12 +255,12 @@ def test_a_good_registration_gives_no_advice(parsed):
 
 
 def test_every_figure_of_quality_has_a_name_a_unit_and_enough_digits():
-    quality = Quality(1.0123, 1.0456, 1.0003, 0.8, 4.0, 2.5, 1.0, 0.3, 120).as_dict()
+    quality = Quality(1.0123, 1.0456, 1.0003, 0.8, 4.0, 2.5, 1.0, 1.0, 0.3, 120, 0.0, 1.0, 2.0, 3.0, 4.0).as_dict()
     assert set(QUALITY) == set(quality)
     rows = {row.name: (row.value, row.unit) for row in quality_rows({**quality, "own_um": 2.0})}
     assert rows["normalised mutual information, before"] == ("1.0123", "")
     assert rows["rotation"] == ("4", "°")
-    assert rows["distance of the next best result"] == ("0.300", "µm")
+    assert rows["uncertainty: distance of other results nearly as good"] == ("0.300", "µm")
     assert rows["own"] == ("2", "µm")
     assert len(rows) == len(quality) + 1
 

@@ -200,7 +200,9 @@ def test_scores_of_an_earlier_registration_are_not_shown_beside_a_new_one(pair: 
     config, folder = load(pair, {"fuse": "null", "segment": "null"}), RunFolder(tmp_path / "out")
     assert isinstance(config, Experiment)
     volumes.write_transform(volumes.Affine.identity(), folder.transform("moved"))
-    write_json(folder.registration("moved"), {"status": "failed", "reasons": ["too far <i>"], "quality": {}})
+    facts = {"status": "failed", "reasons": ["too far <i>"], "quality": {}}
+    way = {"path": ["still", "moved"], "loops": [], "frames": [0, 0]}
+    write_json(folder.registration("moved"), facts | way)
     errors = {"before_mean_um": 9.0, "mean_um": 7.77, "median_um": 1.0, "max_um": 2.0, "points": 5, "note": ""}
     write_json(folder.scores, {"registration": {"moved": errors}})
     folder.marker(register.NAME).parent.mkdir(parents=True)

@@ -386,7 +386,8 @@ def test_a_size_at_which_ours_falls_over_is_a_line_of_the_table(monkeypatch):
     assert all("no luck" in line for line in lines[2:])
 
 
-def test_ours_beside_the_truth_of_a_real_pair(bench, tmp_path, monkeypatch):
+def test_ours_beside_the_truth_of_a_real_pair(bench, data, tmp_path, monkeypatch):
+    monkeypatch.setenv("FUSETRACK_DATA", str(data))
     monkeypatch.setattr(bench_registration, "METHODS", METHODS[:1])
     main(["--out", str(tmp_path / "r.csv"), "--tasks", "T1-T2:rigid", "--cases", "1"])
     (only,) = read_rows(tmp_path / "r.csv")
