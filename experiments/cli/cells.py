@@ -1,0 +1,99 @@
+"""Verbs from volumes to cells, and from cells to tracks: ``segment`` and ``link``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from experiments.cli.app import Json, Unit, app, say
+
+if TYPE_CHECKING:
+    from volumes.io import Layout
+
+
+@app.command
+def segment(
+    image: Path,
+    *,
+    out: Path,
+    modality: str = "fluorescence",
+    unit: Unit = None,
+    movie: bool = False,
+    axes: Annotated[str | None, Parameter(help="Axes of a stack without metadata, e.g. TZYX.")] = None,
+    sizes: Annotated[tuple[int, ...], Parameter(negative="", consume_multiple=True, help="One for each axis.")] = (),
+    spacing_um: Annotated[
+        tuple[float, ...], Parameter(negative="", consume_multiple=True, help="Of its voxels: z y x.")
+    ] = (),
+    dt: Annotated[float | None, Parameter(help="Seconds between frames of such a stack.")] = None,
+    json: Json = False,
+) -> None:
+    """Find the cells of a volume, or with --movie of every frame; write labels and a table of cells beside them.
+
+    Parameters
+    ----------
+    image
+        The volume or movie.
+    out
+        The labels: .ome.zarr or .ome.tif (volumes and movies), .nii.gz or .nrrd (volumes). The table is OUT.csv.
+    """
+    import tracking3d
+    import volumes
+    from tracking3d.formats.table import write_detections
+    from volumes.errors import OutputError
+
+    if movie and not out.name.endswith((".zarr", ".tif", ".tiff")):
+        raise OutputError("this format holds no movie", file=out, remedy="Use .ome.zarr or .ome.tif")
+    described = _layout(axes, sizes, spacing_um, dt) if axes else None
+    opener = volumes.read_timelapse if movie else volumes.read
+    source = opener(image, modality=modality, unit=unit, layout=described)
+    labels = tracking3d.segment(source)
+    cells = tracking3d.detect(labels, source)
+    volumes.write(labels, out)
+    write_detections(cells, Path(f"{out}.csv"))
+    say({"labels": str(out), "table": f"{out}.csv", "cells": len(cells)}, json)
+
+
+@app.command
+def link(
+    detections: Path,
+    *,
+    out: Path,
+    unit: Annotated[str, Parameter(help="Unit of z, y, x (and radius) in the table.")] = "um",
+    dt: Annotated[float | None, Parameter(help="Seconds between frames.")] = None,
+    max_distance_um: Annotated[float | None, Parameter(help="Longest step; left out: estimated.")] = None,
+    json: Json = False,
+) -> None:
+    """Link a table of detections (t, z, y, x) over time; every row and column is kept, track_id and parent added.
+
+    Parameters
+    ----------
+    detections
+        CSV, plain or gzipped.
+    out
+        CSV for the tracks.
+    """
+    import tracking3d
+    from tracking3d.formats.table import read_detections, write_linked_rows
+    from tracking3d.link.assignment import AssignmentConfig
+
+    cells = read_detections(detections, unit=unit, dt_s=dt)
+    tracks = tracking3d.link(cells, AssignmentConfig(max_distance_um=max_distance_um))
+    write_linked_rows(tracks, detections, out)
+    say({"tracks": len(set(tracks.track_id.tolist())), "divisions": len(tracks.divisions), "out": str(out)}, json)
+
+
+def _layout(axes: str, sizes: tuple[int, ...], spacing_um: tuple[float, ...], dt: float | None) -> Layout:
+    from pydantic import ValidationError
+
+    from volumes.errors import ConfigError
+    from volumes.io import Layout
+
+    values = {"axes": axes, "sizes": sizes, "spacing_um": spacing_um, "dt_s": dt}
+    try:
+        return Layout.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = "--" + str(first["loc"][0] if first["loc"] else "axes").replace("_", "-")
+        raise ConfigError(first["msg"], field=field, value=first["input"], remedy="See segment --help") from error
