@@ -15,9 +15,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from fusion.details import chosen_details
-from fusion.gaps import barred, filled
-from fusion.scales import Match, Scale, matching_scales, on_common_scale
-from fusion.sources import check_sources, fused_channels, shared_channels
+from fusion.gaps import barred
+from fusion.matched import fused_on_common_scale, matched_scales
+from fusion.scales import Match, Scale
 from volumes import Volume
 from volumes.pyramid import Level, collapse, laplacian_pyramid
 from volumes.shapes import ChannelVoxels, Mask, Triple, Voxels
@@ -61,18 +61,7 @@ class LPF:
         ------
         ContentError, GridError : the volumes cannot be fused; see :func:`fusion.fuse`.
         """
-        check_sources(volumes)
-        if len(volumes) == 1:
-            return volumes[0]
-        channels = [volume.channels for volume in volumes]
-        masks = _masks(volumes)
-        planes = [
-            self._fused([volume.channel(key) for volume in volumes], masks, volumes[0].grid.spacing_um)
-            for key in shared_channels(channels)
-        ]
-        valid = None if all(volume.valid is None for volume in volumes) else _union(volumes)
-        data = planes[0][None] if len(planes) == 1 else np.stack(planes)
-        return Volume(data, volumes[0].grid, fused_channels(channels), volumes[0].time_s, valid)
+        return fused_on_common_scale(volumes, self.config.match, self._combined)
 
     def scales(self, volumes: Sequence[Volume], channel: int | str = 0) -> tuple[Scale, ...]:
         """How each source's own unit becomes that of the fused volume, in the order of the sources.
@@ -86,17 +75,14 @@ class LPF:
         ------
         ContentError, GridError : the volumes cannot be fused; see :func:`fusion.fuse`.
         """
-        check_sources(volumes)
-        return matching_scales([volume.channel(channel) for volume in volumes], _masks(volumes), self.config.match)
+        return matched_scales(volumes, self.config.match, channel)
 
-    def _fused(self, sources: Sequence[Voxels], masks: Sequence[Mask] | None, spacing_um: Triple) -> Voxels:
-        scales = matching_scales(sources, masks, self.config.match)
-        matched = on_common_scale(sources, masks, scales)
-        if masks is None:
-            return self._collapsed(matched, None, spacing_um)
-        barriers = barred(masks, spacing_um, self.config.levels)
-        fused = self._collapsed(filled(matched, masks, spacing_um), barriers, spacing_um)
-        return np.where(np.logical_or.reduce(masks), fused, np.float32(0))
+    def _combined(
+        self, sources: list[Voxels], masks: list[Mask] | None, spacing_um: Triple, channel: int | str
+    ) -> Voxels:
+        del channel  # One rule for all.
+        barriers = None if masks is None else barred(masks, spacing_um, self.config.levels)
+        return self._collapsed(sources, barriers, spacing_um)
 
     def _collapsed(self, sources: Sequence[Voxels], barriers: Sequence[Mask] | None, spacing_um: Triple) -> Voxels:
         pyramids = [laplacian_pyramid(source, spacing_um, self.config.levels) for source in sources]
@@ -113,14 +99,3 @@ class LPF:
         if self.config.base == "max":
             return np.asarray(tops.max(axis=0))
         return np.asarray(tops.mean(axis=0, dtype=np.float64), np.float32)
-
-
-def _masks(volumes: Sequence[Volume]) -> list[Mask] | None:
-    """None where every source has data everywhere: most volumes, and by far the faster way."""
-    if all(volume.valid is None or volume.valid.all() for volume in volumes):
-        return None
-    return [volume.mask() for volume in volumes]
-
-
-def _union(volumes: Sequence[Volume]) -> Mask:
-    return np.asarray(np.logical_or.reduce([volume.mask() for volume in volumes]))
