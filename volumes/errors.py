@@ -72,6 +72,10 @@ class ConfigError(FusetrackError):
     """A configuration that is mistyped, out of range, or not safe to load."""
 
 
+class WeightsError(FusetrackError):
+    """A network's weights that are missing, damaged, or of another network."""
+
+
 class StageError(FusetrackError):
     """A stage whose result may not be used; the run stops here."""
 
