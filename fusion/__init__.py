@@ -13,6 +13,21 @@ from fusion.config import FuserConfig
 from fusion.fuse import fuse
 from fusion.fuser import Fuser
 from fusion.lpf import LPF, LPFConfig
+from fusion.pixelwise import MaxConfig, MeanConfig
 from fusion.scales import Scale
+from fusion.wavelet import DWTConfig
+from fusion.weighted import WeightedConfig
 
-__all__ = ["LPF", "Fuser", "FuserConfig", "LPFConfig", "Scale", "fuse", "metrics"]
+__all__ = [
+    "LPF",
+    "DWTConfig",
+    "Fuser",
+    "FuserConfig",
+    "LPFConfig",
+    "MaxConfig",
+    "MeanConfig",
+    "Scale",
+    "WeightedConfig",
+    "fuse",
+    "metrics",
+]

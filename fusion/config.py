@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from fusion.lpf import LPFConfig
+from fusion.pixelwise import MaxConfig, MeanConfig
+from fusion.wavelet import DWTConfig
+from fusion.weighted import WeightedConfig
 from volumes.errors import ConfigError
 
-FuserConfig: TypeAlias = LPFConfig
+FuserConfig: TypeAlias = Annotated[
+    LPFConfig | MeanConfig | MaxConfig | WeightedConfig | DWTConfig, Field(discriminator="kind")
+]
 """The configurations of all fusers, told apart by ``kind``."""
 
-KINDS = ("lpf",)
+CONFIGS = (LPFConfig, MeanConfig, MaxConfig, WeightedConfig, DWTConfig)
+"""Their classes."""
+
+Kind: TypeAlias = Literal["lpf", "mean", "max", "weighted", "dwt"]
+
+KINDS: tuple[str, ...] = get_args(Kind)
 """The names that :func:`of_kind` knows."""
 
 
@@ -24,7 +34,8 @@ def of_kind(kind: str) -> FuserConfig:
     ConfigError : no fuser has that name.
     """
     try:
-        return TypeAdapter(FuserConfig).validate_python({"kind": kind})
+        config: FuserConfig = TypeAdapter(FuserConfig).validate_python({"kind": kind})
     except ValidationError as error:
         remedy = f"Known: {', '.join(KINDS)}"
         raise ConfigError("is no kind of fuser", field="fuser", value=kind, remedy=remedy) from error
+    return config

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Literal, TypeGuard, overload
+from typing import TypeGuard, overload
 
 import numpy as np
 
-from fusion.config import FuserConfig, of_kind
+from fusion.config import CONFIGS, FuserConfig, Kind, of_kind
 from fusion.fuser import Fuser
 from fusion.sources import check_sources, fused_channels, require_one_grid
 from volumes import TimeLapse, Volume
@@ -19,7 +19,7 @@ from volumes.volume import Channel, require_finite
 SAME_TIME_S = 1e-6
 """Frame times of two movies that differ by less are one time."""
 
-WhichFuser = Literal["lpf"] | FuserConfig | Fuser
+WhichFuser = Kind | FuserConfig | Fuser
 
 
 @overload
@@ -65,7 +65,7 @@ def fuse(volumes: Sequence[Volume] | Sequence[TimeLapse], fuser: WhichFuser = "l
 def _built(fuser: WhichFuser) -> Fuser:
     if isinstance(fuser, str):
         return of_kind(fuser).build()
-    if isinstance(fuser, FuserConfig):
+    if isinstance(fuser, CONFIGS):
         return fuser.build()
     if isinstance(fuser, Fuser):
         return fuser

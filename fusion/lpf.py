@@ -1,6 +1,6 @@
 """LP-F, Laplacian pre-fusion: choose among the sources' details level by level, join their bases, collapse.
 
-Lₗ(fused) = Lₗ of the source with the larger energy there; top(fused) = mean or maximum of the tops (Burt & Kolczynski
+Lₗ(fused) = Lₗ of the source with the larger energy there; top(fused) = (weighted) mean or maximum of the tops (Burt & Kolczynski
 1993, "Enhanced image capture through fusion"; Toet 1989 for the choice by single coefficients). With F the fusion,
 F(A, A) = A; F(A, B) = F(B, A); F(cA + d, cB + d) = c F(A, B) + d for c > 0: to float32 rounding.
 """
@@ -17,9 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from fusion.details import chosen_details
 from fusion.gaps import barred
 from fusion.matched import fused_on_common_scale, matched_scales
+from fusion.saliency import entropies, softmax, weighted_mean
 from fusion.scales import Match, Scale
 from volumes import Volume
-from volumes.pyramid import Level, collapse, laplacian_pyramid
+from volumes.pyramid import Level, collapse, gaussian_pyramid, laplacian_pyramid
 from volumes.shapes import ChannelVoxels, Mask, Triple, Voxels
 
 
@@ -29,7 +30,9 @@ class LPFConfig(BaseModel):
     Parameters
     ----------
     detail : compare the sums of squares over 3³ voxels (``local-energy``) or single coefficients (``max-abs``).
-    base : how the coarsest levels are joined.
+    base : how the coarsest levels are joined; ``entropy`` is their mean, weighted by the softmax over the sources of
+        their local entropies (5³ voxels, full resolution), brought to that level.
+    temperature_bits : τ of that softmax; a source with τ bits more than another counts e times as much.
     levels : how many detail bands at most; None goes on until no axis has 8 voxels left.
     match : ``percentile`` brings the sources onto one scale first, ``none`` takes them as they are. Scales given here,
         one a source, are used unmeasured: with those of one frame, a movie's brightness does not flicker.
@@ -39,7 +42,8 @@ class LPFConfig(BaseModel):
 
     kind: Literal["lpf"] = "lpf"
     detail: Literal["max-abs", "local-energy"] = "local-energy"
-    base: Literal["mean", "max"] = "mean"
+    base: Literal["mean", "max", "entropy"] = "mean"
+    temperature_bits: float = Field(default=0.5, gt=0, allow_inf_nan=False)
     levels: int | None = Field(default=None, ge=1)
     match: Match = "percentile"
 
@@ -93,9 +97,12 @@ class LPF:
             details = chosen_details(stacked, None if barriers is None else barriers[i], radius)
             bands.append(Level(details, levels[0].spacing_um))
         tops = np.stack([pyramid[-1].data for pyramid in pyramids])
-        return collapse([*bands, Level(self._base(tops), pyramids[0][-1].spacing_um)])
+        return collapse([*bands, Level(self._base(tops, sources, spacing_um), pyramids[0][-1].spacing_um)])
 
-    def _base(self, tops: ChannelVoxels) -> Voxels:
+    def _base(self, tops: ChannelVoxels, sources: Sequence[Voxels], spacing_um: Triple) -> Voxels:
         if self.config.base == "max":
             return np.asarray(tops.max(axis=0))
-        return np.asarray(tops.mean(axis=0, dtype=np.float64), np.float32)
+        if self.config.base == "mean":
+            return np.asarray(tops.mean(axis=0, dtype=np.float64), np.float32)
+        levels = [gaussian_pyramid(h, spacing_um, self.config.levels)[-1].data for h in entropies(sources)]
+        return weighted_mean(tops, softmax(np.stack(levels), self.config.temperature_bits))

@@ -1,0 +1,99 @@
+"""Entropy of the intensities around each voxel: how much there is to see in a window.
+
+With soft-histogram shares pₖ = mean max(0, 1 − |x (B − 1) − k|) over the window, x in [0, 1]: H = −Σ pₖ log₂ pₖ, bits.
+On values k / (B − 1) that is the plain histogram's entropy; between them a voxel is shared by two bins, so that H
+changes smoothly and does not jump when a rounding moves a value from one bin into the next.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from volumes.jit import kernel
+from volumes.shapes import AnyArray, Voxels
+
+BINS = 32
+"""Bins of the histogram: a window of 5³ voxels fills no more."""
+
+RADIUS = 2
+"""Of the window, voxels: 5³."""
+
+PARTS = 64
+"""A voxel is shared by its two bins in steps of 1/64: whole numbers, which a sliding window adds and takes exactly."""
+
+
+def local_entropy(data: Voxels, low: float, high: float, radius: int = RADIUS, bins: int = BINS) -> Voxels:
+    """The entropy of the (2·radius + 1)³ voxels around each voxel, bits, float32; windows end at the volume's border.
+
+    Column histograms slide along y and one window of them along x (Perreault & Hébert 2007, "Median filtering in
+    constant time"), so that the cost grows with the window's depth in z alone.
+
+    Parameters
+    ----------
+    data : (z, y, x), all finite.
+    low, high : the values that become x = 0 and 1; what lies outside counts as the nearer of them. Where both are one
+        the entropy is 0 everywhere.
+    radius : of the window, voxels.
+    bins : B, 2 or more.
+    """
+    if not high > low:
+        return np.zeros(data.shape, np.float32)
+    places, out = np.empty(data.shape, np.int32), np.empty(data.shape, np.float32)
+    _place(np.ascontiguousarray(data), low, (bins - 1) * PARTS / (high - low), (bins - 1) * PARTS, places)
+    counts = np.arange(1, (2 * radius + 1) ** 3 * PARTS + 1, dtype=np.float64)
+    table = np.concatenate([[0.0], counts * np.log2(counts)])
+    _slide(places, bins, radius, table, out)
+    return out
+
+
+@kernel
+def _place(data: AnyArray, low: float, factor: float, most: int, places: AnyArray) -> None:
+    for z in range(data.shape[0]):
+        for y in range(data.shape[1]):
+            row, out = data[z, y], places[z, y]
+            for x in range(row.size):
+                out[x] = int(min(max((row[x] - low) * factor + 0.5, 0.0), float(most)))
+
+
+@kernel
+def _slide(places: AnyArray, bins: int, radius: int, table: AnyArray, out: AnyArray) -> None:
+    """H = log₂ n − Σ c log₂ c / n, with n the sum of the counts c; ``table`` holds c log₂ c."""
+    nz, ny, nx = places.shape
+    columns = np.empty((nx, bins + 1), np.int32)
+    window = np.empty(bins + 1, np.int32)
+    for z in range(nz):
+        slab = places[max(z - radius, 0) : z + radius + 1]
+        columns[:] = 0
+        for y in range(min(radius, ny)):
+            _count_row(slab, y, 1, columns)
+        for y in range(ny):
+            if y + radius < ny:
+                _count_row(slab, y + radius, 1, columns)
+            if y - radius > 0:
+                _count_row(slab, y - radius - 1, -1, columns)
+            deep = slab.shape[0] * (min(y + radius + 1, ny) - max(y - radius, 0)) * PARTS
+            window[:] = 0
+            for x in range(min(radius, nx)):
+                window += columns[x]
+            row = out[z, y]
+            for x in range(nx):
+                if x + radius < nx:
+                    window += columns[x + radius]
+                if x - radius > 0:
+                    window -= columns[x - radius - 1]
+                n = float(deep * (min(x + radius + 1, nx) - max(x - radius, 0)))
+                total = 0.0
+                for k in range(bins + 1):
+                    total += table[window[k]]
+                row[x] = max(np.log2(n) - total / n, 0.0)
+
+
+@kernel
+def _count_row(slab: AnyArray, y: int, sign: int, columns: AnyArray) -> None:
+    """Add one row of every plane to the column histograms, or take it out of them."""
+    for z in range(slab.shape[0]):
+        row = slab[z, y]
+        for x in range(row.size):
+            k, part = row[x] // PARTS, row[x] % PARTS
+            columns[x, k] += sign * (PARTS - part)
+            columns[x, k + 1] += sign * part
