@@ -97,7 +97,7 @@ def entropy_weights(sources: Tensor, temperature: float = 1.0, window: int = 5, 
 
 
 def entropy_hinge(x: Tensor, sources: Tensor, bins: int = BINS, mask: Tensor | None = None) -> Tensor:
-    """relu(max_m H(S_m) − H(x)) / log₂ B, a number in [0, 1], averaged over the batch; 0 where nothing is lost.
+    """relu(max_m H(S_m) − H(x)) / log₂ B of each sample, (batch,), in [0, 1]; 0 where nothing is lost.
 
     Parameters
     ----------
@@ -107,13 +107,13 @@ def entropy_hinge(x: Tensor, sources: Tensor, bins: int = BINS, mask: Tensor | N
     mask : (batch, 1, z, y, x): where to look; None for everywhere.
     """
     wanted = entropy_bits(sources.detach(), bins, mask).amax(1)
-    return torch.relu(wanted - entropy_bits(x, bins, mask)[:, 0]).mean() / math.log2(bins)
+    return torch.relu(wanted - entropy_bits(x, bins, mask)[:, 0]) / math.log2(bins)
 
 
 def boundary_entropy_hinge(
     x: Tensor, sources: Tensor, bins: int = BINS, quantile: float = 0.9, radius: int = 2
 ) -> Tensor:
-    """The hinge inside the ring around the sources' boundaries: over the whole volume, entropy is blind to place.
+    """The hinge of each sample, (batch,), inside the ring around the sources' boundaries: over the whole volume, entropy is blind to place.
 
     Parameters
     ----------

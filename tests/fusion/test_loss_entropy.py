@@ -143,6 +143,15 @@ def test_the_hinge_is_the_lost_share_of_the_bits(rng: np.random.Generator) -> No
     assert entropy_hinge(grey, source, 32).item() == pytest.approx(expected, abs=1e-5)
 
 
+def test_each_sample_of_a_batch_has_its_own_hinge(rng: np.random.Generator) -> None:
+    sources = torch.as_tensor(rng.uniform(size=(3, 2, 2, 9, 9)))
+    x = torch.as_tensor(rng.uniform(0.3, 0.6, size=(3, 1, 2, 9, 9)))
+    for hinge in (entropy_hinge, boundary_entropy_hinge):
+        each = torch.cat([hinge(x[[i]], sources[[i]]) for i in range(3)])
+        assert (each > 0).all()
+        torch.testing.assert_close(hinge(x, sources), each)
+
+
 def test_the_ring_lies_around_the_edge_and_its_hinge_sees_that_the_edge_is_gone(rng: np.random.Generator) -> None:
     """The edge moved elsewhere keeps the volume's entropy, so the global hinge is blind to it; the ring's is not."""
     half = rng.uniform(0, 0.1, size=(1, 64, 64)) + 0.7 * (np.arange(64) >= 32)
