@@ -113,7 +113,9 @@ def entropy_hinge(x: Tensor, sources: Tensor, bins: int = BINS, mask: Tensor | N
 def boundary_entropy_hinge(
     x: Tensor, sources: Tensor, bins: int = BINS, quantile: float = 0.9, radius: int = 2
 ) -> Tensor:
-    """The hinge of each sample, (batch,), inside the ring around the sources' boundaries: over the whole volume, entropy is blind to place.
+    """The hinge of each sample, (batch,), inside the ring around the sources' boundaries.
+
+    Over the whole volume, entropy is blind to place.
 
     Parameters
     ----------
