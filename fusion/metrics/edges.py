@@ -1,4 +1,4 @@
-"""What fusion kept of its sources."""
+"""Which of its sources' strong edges fusion kept."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fusion.gaps import filled
 from fusion.scales import Match, matching_scales, on_common_scale
 from fusion.sources import check_sources
 from volumes import Volume
-from volumes.errors import ContentError
-from volumes.shapes import Mask, Triple, Voxels
+from volumes.errors import ContentError, GridError
+from volumes.shapes import AnyArray, Mask, Voxels
 
 STRONG = 0.9
 """Quantile of a source's gradient magnitudes from which on its edges count as strong."""
@@ -61,16 +61,41 @@ def edges_kept(
     return shares
 
 
+def lost_edges(fused: AnyArray, sources: Sequence[AnyArray], spacing: Sequence[float] | None = None) -> list[float]:
+    """For each source the share, 0 to 1, of its strong edges that the fused array lost: 1 − kept of :func:`edges_kept`.
+
+    Parameters
+    ----------
+    fused : of any number of axes, on one scale with the sources.
+    sources : of its shape, all valid.
+    spacing : along each axis, in any one unit; left out: 1.
+
+    Raises
+    ------
+    ContentError : a source has no edge.
+    GridError : a source of another shape.
+    """
+    result, steps = np.asarray(fused), tuple(spacing) if spacing is not None else (1.0,) * np.ndim(fused)
+    after, lost = _gradient(result, steps), []
+    for i, source in enumerate(sources):
+        if np.shape(source) != result.shape:
+            raise GridError(f"has shape {np.shape(source)}, fused {result.shape}", field=f"sources[{i}]")
+        before = _gradient(np.asarray(source), steps)
+        strong = _strong(before, np.ones(before.shape, bool), f"sources[{i}]")
+        lost.append(float(np.mean(after[strong] < KEPT * before[strong])))
+    return lost
+
+
 def _pixelwise(own: Sequence[Voxels], how: Pixelwise) -> Voxels:
     """Filled voxels hold the mean of the valid ones, so they leave the mean as it is and never are the only maximum."""
     return np.asarray(np.mean(own, axis=0) if how == "mean" else np.max(own, axis=0))
 
 
-def _gradient(values: Voxels, spacing_um: Triple) -> Voxels:
-    """|∇| per µm; an axis of a single voxel has no part in it."""
+def _gradient(values: AnyArray, spacing: Sequence[float]) -> AnyArray:
+    """|∇| per unit of length; an axis of a single voxel has no part in it."""
     squares = np.zeros(values.shape, np.float64)
-    for axis in (i for i in range(3) if values.shape[i] > 1):
-        squares += np.gradient(values.astype(np.float64, copy=False), spacing_um[axis], axis=axis) ** 2
+    for axis in (i for i in range(values.ndim) if values.shape[i] > 1):
+        squares += np.gradient(values.astype(np.float64, copy=False), spacing[axis], axis=axis) ** 2
     return np.sqrt(squares)
 
 
@@ -81,7 +106,7 @@ def _inner(mask: Mask) -> Mask:
     return np.asarray(binary_erosion(mask, border_value=1))
 
 
-def _strong(gradient: Voxels, inner: Mask, what: str) -> Mask:
+def _strong(gradient: AnyArray, inner: AnyArray, what: str) -> AnyArray:
     inside = gradient[inner]
     threshold = np.quantile(inside, STRONG) if inside.size else 0.0
     strong = inner & (gradient >= threshold) & (gradient > 0)
