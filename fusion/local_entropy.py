@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from volumes.jit import kernel
-from volumes.shapes import AnyArray, Voxels
+from volumes.shapes import AnyArray, Mask, Voxels
 
 BINS = 32
 """Bins of the histogram: a window of 5³ voxels fills no more."""
@@ -22,8 +22,12 @@ PARTS = 64
 """A voxel is shared by its two bins in steps of 1/64: whole numbers, which a sliding window adds and takes exactly."""
 
 
-def local_entropy(data: Voxels, low: float, high: float, radius: int = RADIUS, bins: int = BINS) -> Voxels:
+def local_entropy(
+    data: Voxels, low: float, high: float, mask: Mask | None = None, radius: int = RADIUS, bins: int = BINS
+) -> Voxels:
     """The entropy of the (2·radius + 1)³ voxels around each voxel, bits, float32; windows end at the volume's border.
+
+    0 where no voxel of the window has data.
 
     Column histograms slide along y and one window of them along x (Perreault & Hébert 2007, "Median filtering in
     constant time"), so that the cost grows with the window's depth in z alone.
@@ -33,6 +37,7 @@ def local_entropy(data: Voxels, low: float, high: float, radius: int = RADIUS, b
     data : (z, y, x), all finite.
     low, high : the values that become x = 0 and 1; what lies outside counts as the nearer of them. Where both are one
         the entropy is 0 everywhere.
+    mask : where there is data; the rest is left out of every window. None for everywhere.
     radius : of the window, voxels.
     bins : B, 2 or more.
     """
@@ -40,6 +45,8 @@ def local_entropy(data: Voxels, low: float, high: float, radius: int = RADIUS, b
         return np.zeros(data.shape, np.float32)
     places, out = np.empty(data.shape, np.int32), np.empty(data.shape, np.float32)
     _place(np.ascontiguousarray(data), low, (bins - 1) * PARTS / (high - low), (bins - 1) * PARTS, places)
+    if mask is not None:
+        places[~mask] = -1
     counts = np.arange(1, (2 * radius + 1) ** 3 * PARTS + 1, dtype=np.float64)
     table = np.concatenate([[0.0], counts * np.log2(counts)])
     _slide(places, bins, radius, table, out)
@@ -71,7 +78,6 @@ def _slide(places: AnyArray, bins: int, radius: int, table: AnyArray, out: AnyAr
                 _count_row(slab, y + radius, 1, columns)
             if y - radius > 0:
                 _count_row(slab, y - radius - 1, -1, columns)
-            deep = slab.shape[0] * (min(y + radius + 1, ny) - max(y - radius, 0)) * PARTS
             window[:] = 0
             for x in range(min(radius, nx)):
                 window += columns[x]
@@ -81,11 +87,11 @@ def _slide(places: AnyArray, bins: int, radius: int, table: AnyArray, out: AnyAr
                     window += columns[x + radius]
                 if x - radius > 0:
                     window -= columns[x - radius - 1]
-                n = float(deep * (min(x + radius + 1, nx) - max(x - radius, 0)))
-                total = 0.0
+                n, total = 0, 0.0
                 for k in range(bins + 1):
+                    n += window[k]
                     total += table[window[k]]
-                row[x] = max(np.log2(n) - total / n, 0.0)
+                row[x] = max(np.log2(n) - total / n, 0.0) if n > 0 else 0.0
 
 
 @kernel
@@ -94,6 +100,7 @@ def _count_row(slab: AnyArray, y: int, sign: int, columns: AnyArray) -> None:
     for z in range(slab.shape[0]):
         row = slab[z, y]
         for x in range(row.size):
-            k, part = row[x] // PARTS, row[x] % PARTS
-            columns[x, k] += sign * (PARTS - part)
-            columns[x, k + 1] += sign * part
+            if row[x] >= 0:
+                k, part = row[x] // PARTS, row[x] % PARTS
+                columns[x, k] += sign * (PARTS - part)
+                columns[x, k + 1] += sign * part

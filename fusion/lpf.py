@@ -1,8 +1,8 @@
 """LP-F, Laplacian pre-fusion: choose among the sources' details level by level, join their bases, collapse.
 
-Lₗ(fused) = Lₗ of the source with the larger energy there; top(fused) = (weighted) mean or maximum of the tops (Burt & Kolczynski
-1993, "Enhanced image capture through fusion"; Toet 1989 for the choice by single coefficients). With F the fusion,
-F(A, A) = A; F(A, B) = F(B, A); F(cA + d, cB + d) = c F(A, B) + d for c > 0: to float32 rounding.
+Lₗ(fused) = Lₗ of the source with the larger energy there; top(fused) = mean, weighted or not, or maximum of the tops
+(Burt & Kolczynski 1993, "Enhanced image capture through fusion"; Toet 1989 for the choice by single coefficients).
+With F the fusion, F(A, A) = A; F(A, B) = F(B, A); F(cA + d, cB + d) = c F(A, B) + d for c > 0: to float32 rounding.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fusion.matched import fused_on_common_scale, matched_scales
 from fusion.saliency import entropies, softmax, weighted_mean
 from fusion.scales import Match, Scale
 from volumes import Volume
-from volumes.pyramid import Level, collapse, gaussian_pyramid, laplacian_pyramid
+from volumes.pyramid import Level, collapse, detail, gaussian_pyramid
 from volumes.shapes import ChannelVoxels, Mask, Triple, Voxels
 
 
@@ -85,24 +85,31 @@ class LPF:
         self, sources: list[Voxels], masks: list[Mask] | None, spacing_um: Triple, channel: int | str
     ) -> Voxels:
         del channel  # One rule for all.
-        barriers = None if masks is None else barred(masks, spacing_um, self.config.levels)
-        return self._collapsed(sources, barriers, spacing_um)
+        levels = self.config.levels
+        pyramids = [gaussian_pyramid(source, spacing_um, levels) for source in sources]
+        bars = None if masks is None else barred(masks, spacing_um, levels)
+        tops = np.stack([pyramid[-1].data for pyramid in pyramids])
+        top = Level(self._base(tops, sources, masks, spacing_um), pyramids[0][-1].spacing_um)
+        return collapse([*self._bands(pyramids, bars), top])
 
-    def _collapsed(self, sources: Sequence[Voxels], barriers: Sequence[Mask] | None, spacing_um: Triple) -> Voxels:
-        pyramids = [laplacian_pyramid(source, spacing_um, self.config.levels) for source in sources]
+    def _bands(self, pyramids: Sequence[Sequence[Level]], bars: Sequence[Mask] | None) -> list[Level]:
         radius = 1 if self.config.detail == "local-energy" else 0
         bands = []
-        for i, levels in enumerate(zip(*(pyramid[:-1] for pyramid in pyramids), strict=True)):
-            stacked = np.stack([level.data for level in levels])
-            details = chosen_details(stacked, None if barriers is None else barriers[i], radius)
-            bands.append(Level(details, levels[0].spacing_um))
-        tops = np.stack([pyramid[-1].data for pyramid in pyramids])
-        return collapse([*bands, Level(self._base(tops, sources, spacing_um), pyramids[0][-1].spacing_um)])
+        for i, finest in enumerate(pyramids[0][:-1]):
+            details = np.empty((len(pyramids), *finest.data.shape), np.float32)
+            for pyramid, out in zip(pyramids, details, strict=True):
+                detail(pyramid[i], pyramid[i + 1], out)
+            chosen = chosen_details(details, None if bars is None else bars[i], radius)
+            bands.append(Level(chosen, finest.spacing_um))
+        return bands
 
-    def _base(self, tops: ChannelVoxels, sources: Sequence[Voxels], spacing_um: Triple) -> Voxels:
+    def _base(
+        self, tops: ChannelVoxels, sources: Sequence[Voxels], masks: Sequence[Mask] | None, spacing_um: Triple
+    ) -> Voxels:
         if self.config.base == "max":
             return np.asarray(tops.max(axis=0))
         if self.config.base == "mean":
             return np.asarray(tops.mean(axis=0, dtype=np.float64), np.float32)
-        levels = [gaussian_pyramid(h, spacing_um, self.config.levels)[-1].data for h in entropies(sources)]
+        maps = entropies(sources, masks)
+        levels = [gaussian_pyramid(bits, spacing_um, self.config.levels)[-1].data for bits in maps]
         return weighted_mean(tops, softmax(np.stack(levels), self.config.temperature_bits))

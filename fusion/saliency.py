@@ -8,20 +8,27 @@ import numpy as np
 
 from fusion.local_entropy import RADIUS, local_entropy
 from fusion.ranges import robust_range
-from volumes.shapes import AnyArray, ChannelVoxels, Voxels
+from volumes.shapes import AnyArray, ChannelVoxels, Mask, Voxels
+
+FLAT = 1e-12
+"""Variances below this share of the greatest are rounding."""
 
 
-def entropies(sources: Sequence[Voxels], radius: int = RADIUS) -> list[Voxels]:
+def entropies(sources: Sequence[Voxels], masks: Sequence[Mask] | None, radius: int = RADIUS) -> list[Voxels]:
     """The local entropy of each source, bits, with bins over the range that all of them span together.
 
     Parameters
     ----------
     sources : (z, y, x) on one scale.
+    masks : where each has data, which alone counts; None for everywhere.
     radius : of the window, voxels.
     """
     ranges = [robust_range(source, f"volumes[{i}]") for i, source in enumerate(sources)]
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
-    return [local_entropy(source, low, high, radius) for source in sources]
+    return [
+        local_entropy(source, low, high, None if masks is None else masks[i], radius)
+        for i, source in enumerate(sources)
+    ]
 
 
 def softmax(levels: AnyArray, temperature: float) -> AnyArray:
@@ -36,20 +43,27 @@ def softmax(levels: AnyArray, temperature: float) -> AnyArray:
     return np.asarray(powers / ordered_sum(powers))
 
 
-def local_variances(sources: Sequence[Voxels], radius: int) -> AnyArray:
+def local_variances(sources: Sequence[Voxels], masks: Sequence[Mask] | None, radius: int) -> AnyArray:
     """The variance of each source in the (2·radius + 1)³ voxels around each voxel (sources, z, y, x), float64.
 
-    Borders repeat the outermost voxel.
+    Only voxels with data count; windows end at the volume's border.
     """
+    whole = np.ones(sources[0].shape, bool)
+    pairs = zip(sources, [whole] * len(sources) if masks is None else masks, strict=True)
+    out = np.stack([_variance(source, mask, 2 * radius + 1) for source, mask in pairs])
+    # A running sum leaves rounding of either sign where a source is flat.
+    return np.where(out > FLAT * out.max(), out, 0)
+
+
+def _variance(source: Voxels, mask: Mask, width: int) -> AnyArray:
     from scipy.ndimage import uniform_filter
 
-    out = np.empty((len(sources), *sources[0].shape))
-    for source, variance in zip(sources, out, strict=True):
-        centred = source - source.mean(dtype=np.float64)
-        mean = uniform_filter(centred, 2 * radius + 1, mode="nearest")
-        variance[:] = uniform_filter(centred * centred, 2 * radius + 1, mode="nearest") - mean * mean
-    # A running sum leaves rounding of either sign where a source is flat.
-    return np.where(out > 1e-12 * out.max(), out, 0)
+    centred = np.where(mask, source - source.mean(where=mask, dtype=np.float64), 0)
+    share, mean, square = (
+        uniform_filter(values, width, mode="constant") for values in (mask.astype(np.float64), centred, centred**2)
+    )
+    share = np.maximum(share, 0.5 / width**3)
+    return np.asarray(square / share - (mean / share) ** 2)
 
 
 def weighted_mean(sources: ChannelVoxels, weights: AnyArray) -> Voxels:

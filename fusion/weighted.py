@@ -78,13 +78,13 @@ class Weighted:
         self, sources: list[Voxels], masks: list[Mask] | None, spacing_um: Triple, channel: int | str
     ) -> Voxels:
         del spacing_um, channel  # One rule for all, in voxels.
-        weights = self._weights(sources)
+        weights = self._weights(sources, masks)
         return weighted_mean(np.stack(sources), weights if masks is None else weights * np.stack(masks))
 
-    def _weights(self, sources: list[Voxels]) -> AnyArray:
+    def _weights(self, sources: list[Voxels], masks: list[Mask] | None) -> AnyArray:
         given = self.config.weights
         if given == "local-energy":
-            return local_variances(sources, self.config.radius)
+            return local_variances(sources, masks, self.config.radius)
         if given == "local-entropy":
-            return softmax(np.stack(entropies(sources, self.config.radius)), self.config.temperature_bits)
+            return softmax(np.stack(entropies(sources, masks, self.config.radius)), self.config.temperature_bits)
         return np.reshape(np.asarray(given, np.float64), (-1, 1, 1, 1))

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from skimage.filters.rank import entropy as rank_entropy
 
 from fusion.local_entropy import PARTS, local_entropy
 
 
-def brute(data: np.ndarray, low: float, high: float, radius: int, bins: int) -> np.ndarray:
+def brute(data: np.ndarray, low: float, high: float, radius: int, bins: int, mask=None) -> np.ndarray:
     """Σ over the window of max(0, 1 − |x (B − 1) − k|), as it reads; x to 1/PARTS of a bin."""
     place = np.clip((data.astype(float) - low) / (high - low), 0, 1) * (bins - 1)
     place = np.floor(place * PARTS + 0.5) / PARTS
     out = np.empty(data.shape)
     for z, y, x in np.ndindex(*data.shape):
-        window = place[tuple(slice(max(c - radius, 0), c + radius + 1) for c in (z, y, x))].ravel()
+        around = tuple(slice(max(c - radius, 0), c + radius + 1) for c in (z, y, x))
+        window = (place[around] if mask is None else place[around][mask[around]]).ravel()
+        if window.size == 0:
+            out[z, y, x] = 0
+            continue
         share = np.maximum(0, 1 - np.abs(window[:, None] - np.arange(bins))).mean(axis=0)
         share = share[share > 0]
         out[z, y, x] = -(share * np.log2(share)).sum()
@@ -27,8 +32,21 @@ def brute(data: np.ndarray, low: float, high: float, radius: int, bins: int) -> 
 def test_brute_force_agrees(rng: np.random.Generator, shape: tuple[int, int, int], radius: int) -> None:
     data = (40 * rng.normal(size=shape)).astype(np.float32)
     for bins in (2, 7, 32):
-        got = local_entropy(data, -50.0, 60.0, radius, bins)
+        got = local_entropy(data, -50.0, 60.0, None, radius, bins)
         assert np.abs(got - brute(data, -50, 60, radius, bins)).max() < 2e-6
+
+
+def test_voxels_without_data_are_left_out(rng: np.random.Generator) -> None:
+    data = rng.normal(size=(4, 9, 12)).astype(np.float32)
+    mask = rng.random(data.shape) < 0.5
+    mask[:, :, 8:] = mask[:, 0, :4] = False
+    got = local_entropy(data, -2.0, 2.0, mask, 1)
+    hidden = local_entropy(np.where(mask, data, 9.0), -2.0, 2.0, mask, 1)
+    filled = ndimage.maximum_filter(mask, 3)
+    assert np.array_equal(got, hidden)
+    assert np.abs(got - brute(data, -2, 2, 1, 32, mask))[filled].max() < 2e-6
+    assert (got[~filled] == 0).all()
+    assert (~filled).any()
 
 
 def test_on_whole_bins_it_is_the_plain_entropy_of_scikit_image(rng: np.random.Generator) -> None:
