@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -26,6 +27,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 """The names that :func:`of_kind` knows."""
 
 
+@cache
 def of_kind(kind: str) -> FuserConfig:
     """The defaults of the fuser of that name.
 

@@ -28,42 +28,77 @@ def chosen_details(bands: ChannelVoxels, barred: Mask | None, radius: int) -> Vo
 def _choose(bands: AnyArray, barred: AnyArray, masked: bool, radius: int, out: AnyArray) -> None:
     """Row by row, so that the energies stay in the processor's nearest memory; rows as views, so that loops unroll."""
     sources, nz, ny, nx = bands.shape
+    width = 2 * radius + 1
+    rings = np.zeros((sources, width, nx), bands.dtype)
     columns = np.zeros(nx + 2 * radius, bands.dtype)
-    energy, best = np.empty(nx, bands.dtype), np.empty(nx, bands.dtype)
-    total, number = np.empty(nx, np.float64), np.empty(nx, np.float64)
+    energies = np.empty((sources, nx), bands.dtype)
     for z in range(nz):
+        rings[:] = 0
+        for m in range(sources):
+            for y in range(min(radius, ny)):
+                _square_rows(bands[m], z, y, radius, rings[m, y])
         for y in range(ny):
-            best[:] = -2
             for m in range(sources):
-                _row_energy(bands[m], z, y, radius, columns, energy)
+                _square_rows(bands[m], z, y + radius, radius, rings[m, (y + radius) % width])
+                _row_energy(rings[m], columns, energies[m])
                 if masked:
-                    shut = barred[m, z, y]
+                    shut, energy = barred[m, z, y], energies[m]
                     for x in range(nx):
                         energy[x] = -1 if shut[x] else energy[x]
-                row = bands[m, z, y]
-                for x in range(nx):
-                    value, larger, tied = row[x], energy[x] > best[x], energy[x] == best[x]
-                    total[x] = value if larger else (total[x] + value if tied else total[x])
-                    number[x] = 1.0 if larger else (number[x] + 1.0 if tied else number[x])
-                    best[x] = energy[x] if larger else best[x]
-            fused = out[z, y]
-            for x in range(nx):
-                fused[x] = total[x] / number[x]
+            if sources == 2:
+                _of_two(bands[0, z, y], bands[1, z, y], energies[0], energies[1], out[z, y])
+            else:
+                _of_many(bands[:, z, y], energies, out[z, y])
 
 
 @kernel
-def _row_energy(band: AnyArray, z: int, y: int, radius: int, columns: AnyArray, energy: AnyArray) -> None:
-    """Sums of squares around each voxel of one row: first over (z, y) into columns, then along x."""
-    nz, ny, nx = band.shape
-    columns[:] = 0
-    middle = columns[radius : radius + nx]
-    for i in range(max(z - radius, 0), min(z + radius + 1, nz)):
-        for j in range(max(y - radius, 0), min(y + radius + 1, ny)):
-            row = band[i, j]
-            for x in range(nx):
-                middle[x] += row[x] * row[x]
-    energy[:] = columns[:nx]
-    for d in range(1, 2 * radius + 1):
-        shifted = columns[d : d + nx]
+def _square_rows(band: AnyArray, z: int, y: int, radius: int, squares: AnyArray) -> None:
+    """Sums of squares along z of one row; 0 beyond the last."""
+    squares[:] = 0
+    if y < band.shape[1]:
+        for i in range(max(z - radius, 0), min(z + radius + 1, band.shape[0])):
+            row = band[i, y]
+            for x in range(row.size):
+                squares[x] += row[x] * row[x]
+
+
+@kernel
+def _row_energy(ring: AnyArray, columns: AnyArray, energy: AnyArray) -> None:
+    """Of the rows around one: their sum along y, then along x; three at a time, which for 3³ voxels is all."""
+    width, nx = ring.shape
+    radius = width // 2
+    middle, first = columns[radius : radius + nx], ring[0]
+    for x in range(nx):
+        middle[x] = first[x]
+    for j in range(1, width, 2):
+        second, third = ring[j], ring[j + 1]
         for x in range(nx):
-            energy[x] += shifted[x]
+            middle[x] += second[x] + third[x]
+    for x in range(nx):
+        energy[x] = columns[x]
+    for d in range(1, width, 2):
+        right, further = columns[d : d + nx], columns[d + 1 : d + 1 + nx]
+        for x in range(nx):
+            energy[x] += right[x] + further[x]
+
+
+@kernel
+def _of_two(first: AnyArray, second: AnyArray, energy: AnyArray, other: AnyArray, out: AnyArray) -> None:
+    half = first.dtype.type(0.5)
+    for x in range(out.size):
+        mean = half * (first[x] + second[x])
+        out[x] = first[x] if energy[x] > other[x] else (second[x] if other[x] > energy[x] else mean)
+
+
+@kernel
+def _of_many(rows: AnyArray, energies: AnyArray, out: AnyArray) -> None:
+    """In float64, where a sum of float32 is exact: the order of the sources leaves no trace."""
+    for x in range(out.size):
+        best, total, number = energies[0, x], np.float64(rows[0, x]), 1.0
+        for m in range(1, rows.shape[0]):
+            if energies[m, x] > best:
+                best, total, number = energies[m, x], np.float64(rows[m, x]), 1.0
+            elif energies[m, x] == best:
+                total += rows[m, x]
+                number += 1.0
+        out[x] = total / number

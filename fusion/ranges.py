@@ -15,6 +15,8 @@ LEAST_SPAN, GREATEST_SPAN = 1e-15, 1e18
 """Spans whose details can be squared and summed in float32, and so be compared."""
 
 BINS = 4096
+BLOCK = 512
+"""Values whose bins are worked out together, before they are counted one by one."""
 
 
 def robust_range(values: AnyArray, what: str) -> tuple[float, float]:
@@ -38,10 +40,10 @@ def robust_range(values: AnyArray, what: str) -> tuple[float, float]:
     require_span(least, greatest, what)
     if least == greatest:
         return least, greatest
-    counts = np.zeros(BINS, np.int64)
-    per_bin = BINS / (greatest - least)
-    _count(flat, least, per_bin, counts)
-    low, high = (_quantile(flat, q, least, per_bin, counts) for q in (LOW, HIGH))
+    counts = np.zeros((4, BINS), np.int64)
+    start, per_bin = flat.dtype.type(least), flat.dtype.type(BINS / (greatest - least))
+    _count(flat, start, per_bin, counts)
+    low, high = _quantiles(flat, start, per_bin, counts.sum(axis=0))
     return (low, high) if low < high else (least, greatest)
 
 
@@ -56,32 +58,68 @@ def require_span(least: float, greatest: float, what: str) -> None:
         )
 
 
-def _quantile(flat: AnyArray, q: float, least: float, per_bin: float, counts: AnyArray) -> float:
-    """Only the bins that hold the two neighbouring ranks are sorted: the same number as ``numpy.quantile``."""
-    rank = q * (flat.size - 1)
-    below = int(rank)
-    above = min(below + 1, flat.size - 1)
+def _quantiles(flat: AnyArray, least: float, per_bin: float, counts: AnyArray) -> tuple[float, float]:
+    """Only the bins that hold the neighbouring ranks are sorted: the same numbers as ``numpy.quantile``."""
     ends = np.cumsum(counts)
-    first, last = (int(np.searchsorted(ends, k, side="right")) for k in (below, above))
-    start = int(ends[first] - counts[first])
-    inside = np.empty(int(ends[last]) - start, flat.dtype)
-    _gather(flat, least, per_bin, first, last, inside)
-    inside.sort()
-    a, b = float(inside[below - start]), float(inside[above - start])
+    ranks = [q * (flat.size - 1) for q in (LOW, HIGH)]
+    bins = np.array(
+        [[np.searchsorted(ends, min(int(r) + d, flat.size - 1), side="right") for d in (0, 1)] for r in ranks]
+    )
+    starts = ends[bins[:, 0]] - counts[bins[:, 0]]
+    sizes = ends[bins[:, 1]] - starts
+    inside = [np.empty(int(size), flat.dtype) for size in sizes]
+    _gather(flat, least, per_bin, bins, inside[0], inside[1])
+    low, high = (_between(values, rank - int(start)) for values, rank, start in zip(inside, ranks, starts, strict=True))
+    return low, high
+
+
+def _between(values: AnyArray, rank: float) -> float:
+    """The value at a rank between two whole ones; the values are left in another order."""
+    below = int(rank)
+    above = min(below + 1, values.size - 1)
+    values.partition((below, above))
+    a, b = float(values[below]), float(values[above])
     return a + (b - a) * (rank - below)
 
 
 @kernel
 def _count(flat: AnyArray, least: float, per_bin: float, counts: AnyArray) -> None:
-    for i in range(flat.size):
-        counts[min(int((flat[i] - least) * per_bin), counts.size - 1)] += 1
+    """In four tables by turns: neighbours are often of one bin, and then need not wait for each other."""
+    bins = np.empty(BLOCK, np.int32)
+    for first in range(0, flat.size, BLOCK):
+        part = flat[first : first + BLOCK]
+        _bins(part, least, per_bin, bins)
+        for i in range(part.size):
+            counts[i % 4, bins[i]] += 1
 
 
 @kernel
-def _gather(flat: AnyArray, least: float, per_bin: float, first: int, last: int, out: AnyArray) -> None:
-    n = 0
-    for i in range(flat.size):
-        b = min(int((flat[i] - least) * per_bin), BINS - 1)
-        if first <= b <= last:
-            out[n] = flat[i]
-            n += 1
+def _gather(flat: AnyArray, least: float, per_bin: float, ends: AnyArray, low: AnyArray, high: AnyArray) -> None:
+    """The values of either range of bins; the two may overlap. Most blocks hold none of one, many of neither."""
+    bins = np.empty(BLOCK, np.int32)
+    n, m = 0, 0
+    for first in range(0, flat.size, BLOCK):
+        part = flat[first : first + BLOCK]
+        _bins(part, least, per_bin, bins)
+        n = _taken(part, bins, ends[0, 0], ends[0, 1], low, n)
+        m = _taken(part, bins, ends[1, 0], ends[1, 1], high, m)
+
+
+@kernel
+def _bins(part: AnyArray, least: float, per_bin: float, bins: AnyArray) -> None:
+    for i in range(part.size):
+        bins[i] = min(np.int32((part[i] - least) * per_bin), np.int32(BINS - 1))
+
+
+@kernel
+def _taken(part: AnyArray, bins: AnyArray, first: int, last: int, out: AnyArray, n: int) -> int:
+    """Copy what lies in the bins from first to last to ``out[n:]``; where that ends."""
+    number = 0
+    for i in range(part.size):
+        number += 1 if first <= bins[i] <= last else 0
+    if number > 0:
+        for i in range(part.size):
+            if first <= bins[i] <= last:
+                out[n] = part[i]
+                n += 1
+    return n
