@@ -7,9 +7,27 @@
 (5.72, 0.61)
 """
 
+from fusion.metrics.colour_difference import colour_difference
+from fusion.metrics.detectability import detectability, patches_around
 from fusion.metrics.edges import edges_kept, lost_edges
 from fusion.metrics.evaluate import evaluate, per_source
+from fusion.metrics.flicker import flicker
 from fusion.metrics.grey import grey
 from fusion.metrics.ranks import EIGHT, LOWER_IS_BETTER, mean_rank
+from fusion.metrics.unexplained import unexplained_gradient
 
-__all__ = ["EIGHT", "LOWER_IS_BETTER", "edges_kept", "evaluate", "grey", "lost_edges", "mean_rank", "per_source"]
+__all__ = [
+    "EIGHT",
+    "LOWER_IS_BETTER",
+    "colour_difference",
+    "detectability",
+    "edges_kept",
+    "evaluate",
+    "flicker",
+    "grey",
+    "lost_edges",
+    "mean_rank",
+    "patches_around",
+    "per_source",
+    "unexplained_gradient",
+]

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from fusion.metrics.levels import Grey, window_axes
 from volumes.errors import ContentError
@@ -30,6 +30,7 @@ from volumes.jit import inlined, kernel
 Feature = Literal["grey", "gradient"]
 Volume = Float64[np.ndarray, "z y x"]
 Window = Float64[np.ndarray, "places"]
+Stairs = tuple[Int64[np.ndarray, " stairs"], Int64[np.ndarray, " stairs"], Float64[np.ndarray, " stairs"]]
 
 WIDTH = 3
 TINY = 1e-12
@@ -68,7 +69,8 @@ def _as_volume(values: Grey) -> Volume:
 @kernel
 def _mean_shared(a: Volume, b: Volume, depth: int, height: int, width: int) -> float:
     places = depth * height * width
-    p, q, log_p, log_q = np.empty(places), np.empty(places), np.empty(places), np.empty(places)
+    p, q, rows, columns = np.empty(places), np.empty(places), np.empty(2 * places), np.empty(2 * places)
+    stairs = (np.empty(2 * places, np.int64), np.empty(2 * places, np.int64), np.empty(2 * places))
     total, count = 0.0, 0
     for z in range(a.shape[0] - depth + 1):
         for y in range(a.shape[1] - height + 1):
@@ -80,36 +82,86 @@ def _mean_shared(a: Volume, b: Volume, depth: int, height: int, width: int) -> f
                             p[k], q[k] = a[z + n, y + j, x + i], b[z + n, y + j, x + i]
                             equal = equal and p[k] == q[k]
                             k += 1
-                total += 1.0 if equal else _shared(p, q, log_p, log_q)
+                total += 1.0 if equal else _shared(p, q, rows, columns, stairs)
                 count += 1
     return total / count
 
 
 @kernel
-def _shared(p: Window, q: Window, log_p: Window, log_q: Window) -> float:
-    """FMI of one pair of windows, which become their distributions; the logarithms are only there to be filled."""
-    if _constant(p) or _constant(q):
+def _shared(p: Window, q: Window, log_p: Window, log_q: Window, stairs: Stairs) -> float:
+    """FMI of one pair of windows, which become their distributions; the last three are room to work in."""
+    if not (_distribute(p) and _distribute(q)):
         return 0.0
-    _distribute(p)
-    _distribute(q)
-    r, spread = _correlation(p, q), math.sqrt(_variance(p) * _variance(q))
+    r, mean_p, mean_q, spread = _correlations(p, q)
     if abs(r) < TINY or spread < TINY:
         return 0.0
-    phi = r * spread / _bound(p, q, r < 0)
+    first, second, mass = stairs
+    steps = _staircase(p, q, r < 0, stairs)
+    together = 0.0
+    for k in range(steps):
+        together += mass[k] * first[k] * second[k]
+    phi = r * spread / (together - mean_p * mean_q)
     apart = _entropy(p, log_p) + _entropy(q, log_q)
-    return 2 * (apart - _joint_entropy(p, q, log_p, log_q, r < 0, phi, apart)) / apart
-
-
-@inlined
-def _constant(p: Window) -> bool:
-    return bool(p.min() == p.max())
+    # Off the stairs a cell is (1 − φ) pᵢ qⱼ. Were all cells so, H would be (1 − φ) (H(p) + H(q) − log |1 − φ|).
+    rest, log_rest = 1 - phi, _log(1 - phi)
+    joint = rest * (apart - log_rest)
+    for k in range(steps):
+        i, j = first[k], second[k]
+        cell = rest * p[i] * q[j]
+        full = cell + phi * mass[k]
+        joint += cell * (log_rest + log_p[i] + log_q[j]) - full * _log(full)
+    return 2 * (apart - joint) / apart
 
 
 @kernel
-def _distribute(p: Window) -> None:
-    """Stretch to 0–1 and divide by the sum, in place."""
-    p -= p.min()
-    p /= p.sum()
+def _distribute(p: Window) -> bool:
+    """Stretch to 0–1 and divide by the sum, in place; False for a constant, which tells nothing."""
+    low, high, total = p[0], p[0], 0.0
+    for value in p:
+        low, high, total = min(low, value), max(high, value), total + value
+    if low == high:
+        return False
+    scale = 1 / (total - len(p) * low)
+    for k in range(len(p)):
+        p[k] = (p[k] - low) * scale
+    return True
+
+
+@kernel
+def _correlations(p: Window, q: Window) -> tuple[float, float, float, float]:
+    """Pearson's r of the two distributions; the mean place of each, and the product of the places' deviations."""
+    n, r, of_p, of_q, mean_p, mean_q = len(p), 0.0, 0.0, 0.0, 0.0, 0.0
+    for k in range(n):
+        a, b = p[k] - 1 / n, q[k] - 1 / n
+        r, of_p, of_q = r + a * b, of_p + a * a, of_q + b * b
+        mean_p, mean_q = mean_p + k * p[k], mean_q + k * q[k]
+    var_p, var_q = 0.0, 0.0
+    for k in range(n):
+        var_p, var_q = var_p + (k - mean_p) ** 2 * p[k], var_q + (k - mean_q) ** 2 * q[k]
+    return r / math.sqrt(of_p * of_q), mean_p, mean_q, math.sqrt(var_p * var_q)
+
+
+@kernel
+def _staircase(p: Window, q: Window, lower: bool, stairs: Stairs) -> int:
+    """The cells, and their number, along which the mass of the Fréchet bound lies: places of p upwards, of q too, or
+    downwards under the lower bound."""
+    first, second, mass = stairs
+    n, count = len(p), 0
+    i, j, left_p, left_q = 0, n - 1 if lower else 0, p[0], q[n - 1 if lower else 0]
+    while i < n and 0 <= j < n:
+        both = min(left_p, left_q)
+        if both > 0:
+            first[count], second[count], mass[count] = i, j, both
+            count += 1
+        left_p -= both
+        left_q -= both
+        if left_p <= left_q:
+            i += 1
+            left_p = p[i] if i < n else 0.0
+        else:
+            j += -1 if lower else 1
+            left_q = q[j] if 0 <= j < n else 0.0
+    return count
 
 
 @inlined
@@ -124,73 +176,4 @@ def _entropy(p: Window, log_p: Window) -> float:
     for k in range(len(p)):
         log_p[k] = _log(p[k])
         total -= p[k] * log_p[k]
-    return total
-
-
-@kernel
-def _correlation(p: Window, q: Window) -> float:
-    mean = 1 / len(p)
-    top, of_p, of_q = 0.0, 0.0, 0.0
-    for k in range(len(p)):
-        top += (p[k] - mean) * (q[k] - mean)
-        of_p += (p[k] - mean) ** 2
-        of_q += (q[k] - mean) ** 2
-    return top / math.sqrt(of_p * of_q)
-
-
-@kernel
-def _variance(p: Window) -> float:
-    """Of the place, under p."""
-    mean, square = 0.0, 0.0
-    for k in range(len(p)):
-        mean += k * p[k]
-    for k in range(len(p)):
-        square += (k - mean) ** 2 * p[k]
-    return square
-
-
-@kernel
-def _bound(p: Window, q: Window, lower: bool) -> float:
-    """Covariance of the two places under the Fréchet bound, whose mass lies along one staircase (Hoeffding 1940)."""
-    n = len(p)
-    mean_p, mean_q, both = 0.0, 0.0, 0.0
-    for k in range(n):
-        mean_p += k * p[k]
-        mean_q += k * q[k]
-    i, j, left_p, left_q = 0, n - 1 if lower else 0, p[0], q[n - 1 if lower else 0]
-    while i < n and 0 <= j < n:
-        mass = min(left_p, left_q)
-        both += mass * i * j
-        left_p -= mass
-        left_q -= mass
-        if left_p <= left_q:
-            i += 1
-            left_p = p[i] if i < n else 0.0
-        else:
-            j += -1 if lower else 1
-            left_q = q[j] if 0 <= j < n else 0.0
-    return both - mean_p * mean_q
-
-
-@kernel
-def _joint_entropy(p: Window, q: Window, log_p: Window, log_q: Window, lower: bool, phi: float, apart: float) -> float:
-    """H(joint): in closed form off the bound's staircase, cell by cell on it.
-
-    Off it a cell is (1 − φ) pᵢ qⱼ; were all cells so, the entropy would be (1 − φ) (H(p) + H(q) − log |1 − φ|).
-    """
-    n, rest, log_rest = len(p), 1 - phi, _log(1 - phi)
-    total = rest * (apart - log_rest)
-    i, j, left_p, left_q = 0, n - 1 if lower else 0, p[0], q[n - 1 if lower else 0]
-    while i < n and 0 <= j < n:
-        mass, cell = min(left_p, left_q), rest * p[i] * q[j]
-        full = cell + phi * mass
-        total += cell * (log_rest + log_p[i] + log_q[j]) - full * _log(full)
-        left_p -= mass
-        left_q -= mass
-        if left_p <= left_q:
-            i += 1
-            left_p = p[i] if i < n else 0.0
-        else:
-            j += -1 if lower else 1
-            left_q = q[j] if 0 <= j < n else 0.0
     return total

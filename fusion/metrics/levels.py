@@ -70,8 +70,10 @@ def levels(fused: AnyArray, sources: Sequence[AnyArray], spacing: Sequence[float
         if source.min() == source.max():
             remedy = "Leave it out: nothing of it can be kept"
             raise ContentError("is constant", field=f"sources[{i}]", value=float(source.min()), remedy=remedy)
-    steps = _steps(spacing, len(shape))
-    return Levels(grey[0].reshape(inner), tuple(g.reshape(inner) for g in grey[1:]), tuple(steps[i] for i in keep))
+    lengths = _lengths(spacing, len(shape))
+    finest = min(lengths[i] for i in keep)
+    steps = tuple(lengths[i] / finest for i in keep)
+    return Levels(grey[0].reshape(inner), tuple(g.reshape(inner) for g in grey[1:]), steps)
 
 
 def rounded(values: Grey) -> Byte:
@@ -108,10 +110,10 @@ def _require_scale(arrays: Sequence[AnyArray]) -> None:
         raise ContentError("never passes 1 anywhere", field="fused", remedy=remedy)
 
 
-def _steps(spacing: Sequence[float] | None, axes: int) -> tuple[float, ...]:
+def _lengths(spacing: Sequence[float] | None, axes: int) -> tuple[float, ...]:
     if spacing is None:
         return (1.0,) * axes
     lengths = tuple(float(s) for s in spacing)
     if len(lengths) != axes or not all(math.isfinite(s) and s > 0 for s in lengths):
         raise ConfigError("needs one length above zero for each axis", field="spacing", value=lengths)
-    return tuple(s / min(lengths) for s in lengths)
+    return lengths
