@@ -11,6 +11,7 @@ import numpy as np
 
 from fusion.config import CONFIGS, FuserConfig, Kind, of_kind
 from fusion.fuser import Fuser
+from fusion.movies import steady
 from fusion.sources import check_sources, fused_channels, require_one_grid
 from volumes import TimeLapse, Volume
 from volumes.errors import ConfigError, ContentError, GridError
@@ -38,7 +39,8 @@ def fuse(volumes: Sequence[Volume] | Sequence[TimeLapse], fuser: WhichFuser = "l
     Parameters
     ----------
     volumes : on one grid. Either each has one channel, or all have channels of the same names, which are fused name
-        by name. A single one gives itself. Movies must share their times too; frames are fused when asked for.
+        by name. A single one gives itself. Movies must share their times too; frames are fused when asked for, all on
+        one scale (:mod:`fusion.movies`), which is measured when the first is.
     fuser : the name of a kind, its configuration, or any object with ``fuse(volumes)``.
 
     Returns
@@ -105,7 +107,7 @@ def _fused_movie(movies: Sequence[TimeLapse], fuser: Fuser) -> TimeLapse:
                 remedy="Choose the frames that both have",
             )
     channels = fused_channels([movie.channels for movie in movies])
-    load = partial(_fused_frame, tuple(movies), fuser, channels)
+    load = partial(_fused_frame, tuple(movies), steady(fuser, movies), channels)
     return TimeLapse(movies[0].grid, channels, movies[0].times_s, load)
 
 

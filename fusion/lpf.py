@@ -34,8 +34,8 @@ class LPFConfig(BaseModel):
         their local entropies (5³ voxels, full resolution), brought to that level.
     temperature_bits : τ of that softmax; a source with τ bits more than another counts e times as much.
     levels : how many detail bands at most; None goes on until no axis has 8 voxels left.
-    match : ``percentile`` brings the sources onto one scale first, ``none`` takes them as they are. Scales given here,
-        one a source, are used unmeasured: with those of one frame, a movie's brightness does not flicker.
+    match : ``percentile`` brings the sources onto one scale first, the same for all frames of a movie; ``none`` takes
+        them as they are. Scales given here, one a source, are used unmeasured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -74,17 +74,53 @@ def matching_scales(sources: Sequence[Voxels], masks: Sequence[Mask] | None, mat
     ContentError : a constant source has no scale; only where all are the same constant is there nothing to match.
     ConfigError : another number of scales than of sources.
     """
-    if match == "none":
-        return (Scale(),) * len(sources)
-    if match != "percentile":
-        if len(match) != len(sources):
-            raise ConfigError(f"{len(match)} scales for {len(sources)} sources", field="match")
-        return match
+    scales = given_scales(match, len(sources))
+    if scales is not None:
+        return scales
     ranges = [
         robust_range(_as_float(source if masks is None else source[masks[i]]), f"volumes[{i}]")
         for i, source in enumerate(sources)
     ]
-    return _spanning(ranges)
+    return spanning(ranges)
+
+
+def given_scales(match: Match, number: int) -> tuple[Scale, ...] | None:
+    """The scales of so many sources where nothing needs to be measured, else None.
+
+    Raises
+    ------
+    ConfigError : another number of scales than of sources.
+    """
+    if match == "percentile":
+        return None
+    if match == "none":
+        return (Scale(),) * number
+    if len(match) != number:
+        raise ConfigError(f"{len(match)} scales for {number} sources", field="match")
+    return match
+
+
+def spanning(ranges: Sequence[tuple[float, float]]) -> tuple[Scale, ...]:
+    """The scales on which these ranges are one: [L, L + S], as above.
+
+    Raises
+    ------
+    ContentError : a range of a single value; only where all are the same value is there nothing to match.
+    """
+    # fsum rounds once, so that the order of the sources leaves no trace.
+    span = math.fsum(high - low for low, high in ranges) / len(ranges)
+    level = math.fsum(low for low, _ in ranges) / len(ranges)
+    if span == 0 and len(set(ranges)) == 1:
+        return (Scale(),) * len(ranges)
+    for i, (low, high) in enumerate(ranges):
+        if high == low:
+            raise ContentError(
+                "is constant, so it has no scale",
+                field=f"volumes[{i}]",
+                value=low,
+                remedy="Leave it out, or fuse with match='none'",
+            )
+    return tuple(Scale(span / (high - low), level - low * (span / (high - low))) for low, high in ranges)
 
 
 def on_common_scale(sources: Sequence[Voxels], masks: Sequence[Mask] | None, scales: Sequence[Scale]) -> list[Voxels]:
@@ -101,23 +137,6 @@ def on_common_scale(sources: Sequence[Voxels], masks: Sequence[Mask] | None, sca
     for i, values in enumerate(matched):
         require_span(float(values.min()), float(values.max()), f"volumes[{i}]")
     return matched
-
-
-def _spanning(ranges: Sequence[tuple[float, float]]) -> tuple[Scale, ...]:
-    # fsum rounds once, so that the order of the sources leaves no trace.
-    span = math.fsum(high - low for low, high in ranges) / len(ranges)
-    level = math.fsum(low for low, _ in ranges) / len(ranges)
-    if span == 0 and len(set(ranges)) == 1:
-        return (Scale(),) * len(ranges)
-    for i, (low, high) in enumerate(ranges):
-        if high == low:
-            raise ContentError(
-                "is constant, so it has no scale",
-                field=f"volumes[{i}]",
-                value=low,
-                remedy="Leave it out, or fuse with match='none'",
-            )
-    return tuple(Scale(span / (high - low), level - low * (span / (high - low))) for low, high in ranges)
 
 
 def _as_float(values: AnyArray) -> AnyArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from experiments.aligned import aligned, time_apart_s
 from experiments.config import Experiment, settings
@@ -13,6 +14,9 @@ from experiments.stages import register
 from volumes.io import read, read_timelapse, write
 from volumes.timelapse import TimeLapse
 from volumes.volume import Volume
+
+if TYPE_CHECKING:
+    from fusion.scales import Scale
 
 NAME = "fuse"
 FUSED = "fused.ome.zarr"
@@ -44,12 +48,17 @@ def fused(experiment: Experiment, folder: RunFolder) -> Volume | TimeLapse:
 def _fuse(experiment: Experiment, folder: RunFolder) -> None:
     from fusion import fuse
     from fusion.lpf import LPFConfig
+    from fusion.movies import movie_scales
 
     movies, config = aligned(experiment, folder), experiment.fuse or LPFConfig()
-    result = fuse(list(movies.values()), config)
+    sources = list(movies.values())
+    scales = movie_scales(sources, config.match)
+    if all(len(movie.channels) == 1 for movie in sources):
+        config = config.model_copy(update={"match": scales})  # Measured once; several channels each have their own.
+    result = fuse(sources, config)
     write(result if experiment.sources[experiment.fixed].is_movie else result[0], folder.path / FUSED)
     first = as_movie(fused(experiment, folder))[0]
-    facts = _facts(experiment, [movie[0] for movie in movies.values()], first)
+    facts = _facts(experiment, config.kind, scales, [movie[0] for movie in sources], first)
     write_json(folder.path / FACTS, {**facts, "time_apart_s": _apart(experiment)})
 
 
@@ -60,19 +69,19 @@ def _apart(experiment: Experiment) -> Mapping[str, float]:
     return {name: time_apart_s(like, movie, experiment.time_base) for name, movie in movies.items() if len(movie) > 1}
 
 
-def _facts(experiment: Experiment, sources: Sequence[Volume], result: Volume) -> dict[str, object]:
+def _facts(
+    experiment: Experiment, kind: str, scales: tuple[Scale, ...], sources: Sequence[Volume], result: Volume
+) -> dict[str, object]:
     """Of the first frame: the share of each source's strong edges that survives, beside mean and maximum; scales."""
-    from fusion.lpf import LPFConfig
     from fusion.metrics import edges_kept
 
-    config = experiment.fuse or LPFConfig()
     kept = {
-        config.kind: edges_kept(result, sources, config.match),
-        "mean": edges_kept("mean", sources, config.match),
-        "max": edges_kept("max", sources, config.match),
+        kind: edges_kept(result, sources, scales),
+        "mean": edges_kept("mean", sources, scales),
+        "max": edges_kept("max", sources, scales),
     }
-    scales = zip(experiment.sources, config.build().scales(sources), strict=True)
+    named = zip(experiment.sources, scales, strict=True)
     return {
         "edges_kept": kept,
-        "scales": [f"fused = {scale.gain:.4g} × {name} {scale.offset:+.4g}" for name, scale in scales],
+        "scales": [f"fused = {scale.gain:.4g} × {name} {scale.offset:+.4g}" for name, scale in named],
     }

@@ -191,7 +191,8 @@ def movie(volume: Volume, times: tuple[float, ...] = (0.0, 10.0, 20.0)) -> tuple
 
 def test_movies_are_fused_frame_by_frame_when_asked(volume: Volume, other: Volume) -> None:
     (a, asked_a), (b, _) = movie(volume), movie(other)
-    out = fusion.fuse([a, b])
+    unmatched = fusion.LPFConfig(match="none")
+    out = fusion.fuse([a, b], unmatched)
     assert isinstance(out, TimeLapse)
     assert out.times_s == a.times_s
     assert asked_a.asked == []
@@ -199,7 +200,7 @@ def test_movies_are_fused_frame_by_frame_when_asked(volume: Volume, other: Volum
     assert asked_a.asked == [2]
     assert frame.time_s == 20
     assert out.channels == frame.channels == (Channel("CT+MRI", "fused"),)
-    assert np.array_equal(frame.array, fusion.fuse([a[2], b[2]]).array)
+    assert np.array_equal(frame.array, fusion.fuse([a[2], b[2]], unmatched).array)
 
 
 def test_one_movie_gives_itself(volume: Volume) -> None:
