@@ -1,0 +1,200 @@
+"""The network of ``dmf-lp``: which source each detail comes from, and a bounded correction.
+
+Every source goes through one encoder; what the sources show together is the mean and the maximum of their features, so
+neither their number nor their order plays a part. With wₘₗ ≥ 0, Σₘ wₘₗ = 1 for every band l of a Laplacian pyramid,
+
+    x̂₁ = collapse(Σₘ wₘₗ Lₗ(Sₘ)) + ρ · spread · tanh(r),   spread = max over 3³ voxels of (maxₘ Sₘ − minₘ Sₘ).
+
+Equal sources have no spread and any weights give them back, so fuse(A, A) = A; fuse(A, B) = fuse(B, A). The weights say
+which source each detail came from, ρ · spread · |tanh r| how much was invented. The logits of the weights start from
+κₗ ln(local energy), so that an untrained network is a soft LP-F.
+
+All kernels are 3³. In a slice their middle planes act, as if the volume ended there: one set of weights serves both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fusion.diffusion.architecture import MODALITIES, NetworkConfig
+from fusion.diffusion.bands import Plan, collapse, gaussian, laplacian, local_energy
+
+FAINT = 1e-4
+"""Local energy, on a scale of 1, below which a detail counts as noise in the first guess of the weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What the network sees.
+
+    Parameters
+    ----------
+    sources : (batch, sources, z, y, x), about 0 to 1, filled where they have no data.
+    plan : which axes each level halves.
+    modalities : (batch, sources), numbers of :data:`MODALITIES`.
+    barred : for each level, bands and base, coefficients that may not be chosen; None where all have data everywhere.
+    """
+
+    sources: Tensor
+    plan: Plan
+    modalities: Tensor
+    barred: Sequence[Tensor] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the network says.
+
+    Parameters
+    ----------
+    fused : (batch, 1, z, y, x), the estimate x̂₁ of the clean fused picture.
+    weights : for each band and the base, finest first, (batch, sources, z, y, x) of that level.
+    invented : (batch, 1, z, y, x), what was added beyond the weighted sources.
+    """
+
+    fused: Tensor
+    weights: list[Tensor]
+    invented: Tensor
+
+
+class FusionNetwork(nn.Module):
+    """Sources, a state on the path and its time → the clean fused picture."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = config.widths
+        self.modality = nn.Embedding(len(MODALITIES), widths[0])
+        self.enter = Convolution(1, widths[0])
+        self.encoder = nn.ModuleList(Block(width) for width in widths)
+        self.down = nn.ModuleList(Convolution(fine, coarse) for fine, coarse in pairwise(widths))
+        self.time = nn.Sequential(nn.Linear(2, 32), nn.SiLU(), nn.Linear(32, sum(widths)))
+        self.join = nn.ModuleList(Convolution(2 * width + 1, width) for width in widths)
+        self.up = nn.ModuleList(Convolution(coarse, fine) for fine, coarse in pairwise(widths))
+        self.decoder = nn.ModuleList(Block(width) for width in widths)
+        self.own = nn.ModuleList(nn.Conv3d(width, 16, 1) for width in widths)
+        self.shared = nn.ModuleList(nn.Conv3d(width, 16, 1) for width in widths)
+        self.logit = nn.ModuleList(nn.Conv3d(16, 1, 1, bias=False) for _ in widths)
+        self.kappa = nn.Parameter(torch.ones(len(widths)))
+        self.correction = Convolution(widths[0], 1)
+        for layer in (*self.logit, self.correction):
+            nn.init.zeros_(layer.weight)
+
+    def forward(self, inputs: Inputs, state: Tensor, time: Tensor) -> Prediction:
+        """The estimate of the clean fused picture.
+
+        Parameters
+        ----------
+        inputs : the sources.
+        state : x_t (batch, 1, z, y, x), on the sources' scale.
+        time : t (batch,), 0 where the state is the pre-fusion, near 1 where it is the result.
+        """
+        number, plan = inputs.sources.shape[1], inputs.plan
+        own = [self._encoded(inputs.sources[:, m : m + 1], inputs.modalities[:, m], plan) for m in range(number)]
+        shared = self._decoded(own, gaussian(state, plan), time, plan)
+        bands = laplacian(inputs.sources, plan)
+        weights = [self._weights(i, bands[i], [e[i] for e in own], shared[i], inputs) for i in range(len(bands))]
+        chosen = [(w * band).sum(1, keepdim=True) for w, band in zip(weights, bands, strict=True)]
+        invented = self._correction(inputs.sources, shared[0])
+        return Prediction(collapse(chosen, plan) + invented, weights, invented)
+
+    def _encoded(self, source: Tensor, modality: Tensor, plan: Plan) -> list[Tensor]:
+        x = self.enter(source) + self.modality(modality)[:, :, None, None, None]
+        levels = [self.encoder[0](functional.silu(x))]
+        for i, axes in enumerate(plan):
+            x = functional.silu(self.down[i](levels[-1], axes))
+            levels.append(self.encoder[i + 1](x))
+        return levels
+
+    def _decoded(self, own: Sequence[list[Tensor]], state: Sequence[Tensor], time: Tensor, plan: Plan) -> list[Tensor]:
+        """Features of all sources together on each level, finest first; the state joins on each."""
+        told = self.time(torch.stack([time, (time * (1 - time)).clamp_min(0).sqrt()], 1))
+        offsets = told.split(list(self.config.widths), 1)
+        out: list[Tensor] = []
+        for i in reversed(range(len(plan) + 1)):
+            levels = [features[i] for features in own]
+            together = torch.cat([_mean(levels), _greatest(levels), state[i].to(levels[0].dtype)], 1)
+            x = self.join[i](together) + offsets[i][:, :, None, None, None].to(together.dtype)
+            if out:
+                x = x + _doubled(self.up[i](out[-1]), x.shape[2:], plan[i])
+            out.append(self.decoder[i](functional.silu(x)))
+        return out[::-1]
+
+    def _weights(self, i: int, band: Tensor, own: Sequence[Tensor], shared: Tensor, inputs: Inputs) -> Tensor:
+        """Softmax over the sources of the first guess and what the features add to it."""
+        is_base = i == len(inputs.plan)
+        guess = 4 * band if is_base else 0.5 * torch.log(local_energy(band) + FAINT)
+        together = self.shared[i](shared)
+        added = [self.logit[i](functional.silu(self.own[i](features) + together)) for features in own]
+        logits = self.kappa[i] * guess + torch.cat(added, 1).to(band.dtype)
+        if inputs.barred is not None:
+            logits = logits.masked_fill(inputs.barred[i], float("-inf"))
+        return logits.softmax(1)
+
+    def _correction(self, sources: Tensor, shared: Tensor) -> Tensor:
+        spread = sources.amax(1, keepdim=True) - sources.amin(1, keepdim=True)
+        z = 3 if spread.shape[2] > 1 else 1
+        spread = functional.max_pool3d(spread, (z, 3, 3), stride=1, padding=(z // 2, 1, 1))
+        return self.config.residual * spread * torch.tanh(self.correction(shared).to(spread.dtype))
+
+
+class Convolution(nn.Module):
+    """A 3³ convolution with zeros outside, at every second voxel of chosen axes; in a slice its middle planes act."""
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outside, inside, 3, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(outside))
+        # A slice uses nine of the 27 taps; their variance is set for half way between both uses.
+        nn.init.normal_(self.weight, std=(2 / (inside * 15)) ** 0.5)
+
+    def forward(self, x: Tensor, halved: Sequence[int] = ()) -> Tensor:
+        """(batch, inside, z, y, x) → (batch, outside, …), (n + 1) // 2 voxels along the halved axes."""
+        stride = tuple(2 if axis in halved else 1 for axis in range(3))
+        if x.shape[2] == 1:
+            flat = functional.conv2d(x.squeeze(2), self.weight[:, :, 1], self.bias, stride[1:], padding=1)
+            return flat.unsqueeze(2)
+        return functional.conv3d(x, self.weight, self.bias, stride, padding=1)
+
+
+class Block(nn.Module):
+    """x + conv(silu(conv(x))), both of one width; the second starts small."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = Convolution(width, width), Convolution(width, width)
+        with torch.no_grad():
+            self.second.weight.mul_(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape as ``x``."""
+        added: Tensor = self.second(functional.silu(self.first(x)))
+        return x + added
+
+
+def _mean(features: Sequence[Tensor]) -> Tensor:
+    """Without a stack of all, which would hold them twice."""
+    total = features[0]
+    for other in features[1:]:
+        total = total + other
+    return total / len(features)
+
+
+def _greatest(features: Sequence[Tensor]) -> Tensor:
+    out = features[0]
+    for other in features[1:]:
+        out = torch.maximum(out, other)
+    return out
+
+
+def _doubled(x: Tensor, shape: Sequence[int], axes: Sequence[int]) -> Tensor:
+    """Every voxel repeated along the axes, cut to ``shape``."""
+    for axis in axes:
+        x = x.repeat_interleave(2, axis + 2).narrow(axis + 2, 0, shape[axis])
+    return x

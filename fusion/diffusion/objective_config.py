@@ -1,0 +1,19 @@
+"""How much each term of the objective of ``dmf-lp`` weighs; free of torch, so that configs load at once."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ObjectiveConfig(BaseModel):
+    """The weights λ of the terms; 0 leaves a term out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: float = Field(1.0, ge=0, description="mean |x̂₁ − x₁|, in shares of the scale, × 10")
+    target_undegraded: float = Field(0.2, ge=0, description="share of it where gains are asked of clean sources")
+    gains: float = Field(0.0, ge=0, description="VIF and Q of each source, SCD, SSIM, beside the pixelwise maximum")
+    similarity: float = Field(3.0, ge=0, description="how much SSIM counts among the gains; the others count 1")
+    edges: float = Field(0.0, ge=0, description="strong edges of each source that are lost")
+    entropy: float = Field(0.0, ge=0, description="entropy below that of the richest source")
+    boundary_entropy: float = Field(0.0, ge=0, description="the same inside a ring around boundaries")
