@@ -13,6 +13,7 @@ from fusion.config import FuserConfig
 from fusion.fuse import fuse
 from fusion.fuser import Fuser
 from fusion.lpf import LPF, LPFConfig
+from fusion.movies import movie_scales
 from fusion.pixelwise import MaxConfig, MeanConfig
 from fusion.scales import Scale
 from fusion.wavelet import DWTConfig
@@ -30,4 +31,5 @@ __all__ = [
     "WeightedConfig",
     "fuse",
     "metrics",
+    "movie_scales",
 ]

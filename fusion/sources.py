@@ -42,7 +42,8 @@ def require_one_grid(grids: Sequence[Grid]) -> None:
             off = float(np.abs(grid.corners_um - first.corners_um).max())
             voxels = off / min(first.spacing_um)
             problem = f"its corners lie up to {off:.4g} µm ({voxels:.3g} voxels) off those of volumes[0]"
-        remedy = f"Bring it there first: volumes.resample(volumes[{i}], like=volumes[0], transform=...)"
+        bring = f"volumes.resample(volumes[{i}], like=volumes[0], transform=...)"
+        remedy = f"Bring it there first: {bring}, with the transform of registration.register(volumes[0], volumes[{i}])"
         raise GridError(problem, field=f"volumes[{i}]", remedy=remedy)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from experiments.cli.app import Json, Unit, app, modality_of, say
+from experiments.cli.app import Json, Unit, app, modality_of, pair, say
 
 
 @app.command
@@ -19,7 +19,16 @@ def fuse(
         tuple[str, ...], Parameter(negative="", consume_multiple=True, help="One for each source.")
     ] = (),
     unit: Unit = None,
-    base: Literal["mean", "max"] = "mean",
+    kind: Annotated[
+        Literal["lpf", "mean", "max", "weighted", "dwt"],
+        Parameter(help="How: lpf joins details level by level; the others are there to compare with."),
+    ] = "lpf",
+    set_: Annotated[
+        tuple[str, ...], Parameter(name="--set", negative="", help="KEY=VALUE: another setting of the kind.")
+    ] = (),
+    base: Annotated[
+        Literal["mean", "max", "entropy"] | None, Parameter(help="Of lpf, its coarsest level: short for --set base=…")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Fuse volumes that lie on one grid into one; the suffix of OUT decides its format.
@@ -30,17 +39,9 @@ def fuse(
         Two or more volumes on one grid.
     out
         The fused volume: .nii.gz, .nrrd, .ome.tif or .ome.zarr.
-    base
-        How the coarsest level is taken: mean or max.
     """
-    import fusion
-    import volumes
-    from fusion.lpf import LPFConfig
-    from volumes.errors import ConfigError
+    from experiments.fuse_files import fuse_files, fuser_config
 
+    changes = ({} if base is None else {"base": base}) | dict(map(pair, set_))
     names: tuple[str | None, ...] = modality or tuple(modality_of(path, None) for path in sources)
-    if len(names) != len(sources):
-        raise ConfigError(f"needs one value for each of the {len(sources)} sources", field="--modality", value=names)
-    read = [volumes.read(path, modality=name, unit=unit) for path, name in zip(sources, names, strict=True)]
-    volumes.write(fusion.fuse(read, LPFConfig(base=base)), out)
-    say({"fused": str(out), "sources": [str(path) for path in sources]}, json)
+    say(fuse_files(sources, names, unit, fuser_config(kind, changes), out), json)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
+import fusion
 import volumes
 from experiments import cli
+from experiments.cli.fusing import fuse as fuse_verb
 from experiments.progress import drawing, progress
+from fusion.config import KINDS
 from volumes.errors import StageError
 
 pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens:UserWarning")
@@ -243,7 +248,7 @@ def test_fuse_says_what_it_fused_and_keeps_the_larger(fusetrack: Command) -> Non
     for name, shift in (("a", -5.0), ("b", 5.0)):
         volumes.write(ball(shift), f"{name}.nrrd")
     facts = json.loads(fusetrack("fuse", "a.nrrd", "b.nrrd", "--base", "max", "--out", "c.nrrd", "--json")[1])
-    assert facts == {"fused": "c.nrrd", "sources": ["a.nrrd", "b.nrrd"]}
+    assert facts == {"fused": "c.nrrd", "sources": ["a.nrrd", "b.nrrd"], "kind": "lpf"}
     fused = volumes.read("c.nrrd", modality="CT").channel()
     assert fused[6, 10, 7] > 60
     assert fused[6, 10, 17] > 60
@@ -251,6 +256,52 @@ def test_fuse_says_what_it_fused_and_keeps_the_larger(fusetrack: Command) -> Non
     assert code == 0
     assert not np.allclose(volumes.read("d.nrrd", modality="CT").channel(), fused, atol=1.0)
     assert "sources  a.nrrd, b.nrrd" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "config"),
+    [
+        ((), fusion.LPFConfig()),
+        (("--set", "base=max", "--set", "levels=2"), fusion.LPFConfig(base="max", levels=2)),
+        (("--kind", "mean", "--set", "match=none"), fusion.MeanConfig(match="none")),
+        (("--kind", "weighted", "--set", "weights=[1, 3]"), fusion.WeightedConfig(weights=(1.0, 3.0))),
+        (("--kind", "dwt", "--set", "wavelet=haar"), fusion.DWTConfig(wavelet="haar")),
+    ],
+)
+def test_fuse_takes_a_kind_and_its_settings(fusetrack: Command, options: tuple[str, ...], config) -> None:
+    sources = [ball(-5.0), ball(5.0)]
+    for name, volume in zip("ab", sources, strict=True):
+        volumes.write(volume, f"{name}.nrrd")
+    code, out, _ = fusetrack("fuse", "a.nrrd", "b.nrrd", "--out", "c.nrrd", "--json", *options)
+    assert (code, json.loads(out)["kind"]) == (0, config.kind)
+    got = volumes.read("c.nrrd", modality="CT").array
+    assert np.abs(got - fusion.fuse(sources, config).array).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--set", "colour=red"), "colour"),
+        (("--set", "levels=0"), "levels"),
+        (("--kind", "dwt", "--set", "base=max"), "base"),
+        (("--kind", "dwt", "--set", "wavelet=ripple"), "no discrete wavelet"),
+        (("--kind", "weighted", "--set", "weights=[1, 2, 3]"), "3 weights for 2 sources"),
+        (("--kind", "weighted", "--set", "weights=[0, 0]"), "above 0"),
+        (("--modality", "CT"), "one value for each of the 2 sources"),
+    ],
+)
+def test_fuse_refuses_what_it_cannot_use(fusetrack: Command, options: tuple[str, ...], says: str) -> None:
+    for name in "ab":
+        volumes.write(ball(), f"{name}.nrrd")
+    code, out, err = fusetrack("fuse", "a.nrrd", "b.nrrd", "--out", "c.nrrd", "--json", *options)
+    assert (code, out) == (1, "")
+    assert says in json.loads(err)["message"]
+    assert not Path("c.nrrd").exists()
+
+
+def test_fuse_offers_every_kind_that_there_is() -> None:
+    offered = get_args(get_args(inspect.get_annotations(fuse_verb, eval_str=True)["kind"])[0])
+    assert offered == KINDS
 
 
 def test_link_counts_tracks_and_divisions(fusetrack: Command) -> None:
