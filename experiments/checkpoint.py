@@ -66,9 +66,14 @@ def save(folder: Path, learner: Learner, counters: Counters, owner: str, keep: i
     path = path_of(folder, counters.step)
     metadata = {"checkpoint": FORMAT, "owner": owner, "counters": asdict(counters)}
     save_weights(path, _tensors(learner), metadata)
+    prune(folder, keep)
+    return path
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Remove all checkpoints but the ``keep`` newest."""
     for old in saved(folder)[:-keep]:
         old.unlink(missing_ok=True)
-    return path
 
 
 def restore(path: Path, learner: Learner, owner: str) -> Counters:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import TypeAlias
 
 from experiments.stage import State, Watcher, unwatched
+
+Counter: TypeAlias = Callable[[str, int, int], None]
+"""Told of (what, how many are done, of how many)."""
 
 
 @contextmanager
@@ -34,9 +38,24 @@ def progress(quiet: bool = False) -> Iterator[Watcher]:
         yield watch
 
 
-@contextmanager
-def drawing(quiet: bool = False) -> Iterator[Callable[[str, int, int], None] | None]:
+def drawing(quiet: bool = False) -> AbstractContextManager[Counter | None]:
     """Gives a watcher that shows which of a phantom's instruments is drawn; None when ``quiet``."""
+    return _counted("the specimen", "drawn", quiet)
+
+
+def training(quiet: bool = False) -> AbstractContextManager[Counter | None]:
+    """Gives a watcher that shows the loss and the step that a training is at; None when ``quiet``."""
+    return _counted("the network", None, quiet)
+
+
+def scoring(quiet: bool = False) -> AbstractContextManager[Counter | None]:
+    """Gives a watcher that shows which file was scored last; None when ``quiet``."""
+    return _counted("the files", "scored", quiet)
+
+
+@contextmanager
+def _counted(before: str, after: str | None, quiet: bool) -> Iterator[Counter | None]:
+    """Gives a watcher told of (what, how many are done, of how many), with what it says before and after."""
     if quiet:
         yield None
         return
@@ -45,10 +64,11 @@ def drawing(quiet: bool = False) -> Iterator[Callable[[str, int, int], None] | N
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("the specimen", total=None)
+        task = bar.add_task(before, total=None)
 
-        def watch(instrument: str, place: int, count: int) -> None:
-            bar.update(task, description=instrument, completed=place, total=count)
+        def watch(what: str, place: int, count: int) -> None:
+            bar.update(task, description=what, completed=place, total=count)
 
         yield watch
-        bar.update(task, description="drawn", completed=bar.tasks[0].total)
+        if after:
+            bar.update(task, description=after, completed=bar.tasks[0].total)

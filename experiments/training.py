@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from experiments import checkpoint
 from experiments.batches import batches
@@ -29,12 +29,8 @@ from fusion.diffusion.weights import save_weights
 if TYPE_CHECKING:
     from torch import Tensor
 
-Watch = Callable[[str, int, int], None]
+Watch: TypeAlias = Callable[[str, int, int], None]
 """Told of (what the loss is, steps done, steps in all)."""
-
-
-def unwatched(text: str, step: int, steps: int) -> None:
-    """The watcher of a training that nobody looks at."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,7 @@ def train(
     task: Task,
     loop: LoopConfig,
     folder: str | Path,
-    watch: Watch = unwatched,
+    watch: Watch | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> Trained:
     """Train a task's network in a folder; go on where a killed or stopped run of the same config was.
@@ -71,7 +67,7 @@ def train(
     task : the network, its data, loss and validation.
     loop : how it is trained.
     folder : missing, empty, or of the same config; a finished one is left as it is.
-    watch : told of every step.
+    watch : told of every step; None: nobody looks.
     config : what is written down as ``experiment.yaml`` and tells this training from others, ``loop`` among it; left
         out: the loop's settings and the task's metadata.
 
@@ -86,13 +82,18 @@ def train(
     place = TrainingFolder(Path(folder))
     known = dict(config or {"loop": loop.model_dump(mode="json"), "task": dict(task.metadata())})
     with ExitStack() as stack:
-        if _first_process():
+        if first_process():
             stack.enter_context(place.held(known))
         done = place.finished()
         if done:
             return Trained(place.path, "finished", done["steps"], place.weights, done)
         stack.enter_context(repeatable(loop))
         return _run(_Training(task, loop, learner(task, loop), place, owner(known)), watch)
+
+
+def first_process() -> bool:
+    """Whether this is the process that writes: the only one, or the first that a launcher started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class _Training:
     owner: str
 
 
-def _run(run: _Training, watch: Watch) -> Trained:
+def _run(run: _Training, watch: Watch | None) -> Trained:
     counters = _resumed(run)
     began = time.monotonic() - counters.seconds
     stop = None if run.loop.budget_s is None else time.monotonic() + run.loop.budget_s
@@ -116,7 +117,8 @@ def _run(run: _Training, watch: Watch) -> Trained:
         for step in range(counters.step + 1, run.loop.steps + 1):
             made = advance(run.learner, run.task, run.loop, step, source)
             counters = replace(counters, step=step, seconds=time.monotonic() - began)
-            watch(f"loss {made.loss:.4g}", step, run.loop.steps)
+            if watch:
+                watch(f"loss {made.loss:.4g}", step, run.loop.steps)
             if log and (step % run.loop.log_every == 0 or step == run.loop.steps):
                 log.step(step, made, counters.seconds)
             if step % run.loop.validate_every == 0 or step == run.loop.steps:
@@ -132,6 +134,8 @@ def _run(run: _Training, watch: Watch) -> Trained:
 def _resumed(run: _Training) -> Counters:
     found = checkpoint.saved(run.place.checkpoints)
     counters = checkpoint.restore(found[-1], run.learner, run.owner) if found else Counters()
+    if run.learner.accelerator.is_main_process:
+        checkpoint.prune(run.place.checkpoints, run.loop.keep)  # a run killed just after saving had no time to
     run.learner.accelerator.wait_for_everyone()
     return counters
 
@@ -228,8 +232,3 @@ def _log(run: _Training, step: int) -> Iterator[TrainingLog | None]:
         return
     with logging_to(run.place.log, run.place.tensorboard, step) as log:
         yield log
-
-
-def _first_process() -> bool:
-    """Whether this is the process that writes: the only one, or the first that a launcher started."""
-    return os.environ.get("RANK", "0") == "0"

@@ -10,10 +10,10 @@ import json
 import logging
 import sys
 
-from experiments.cli import cells, evaluation, fusing, registering, running
+from experiments.cli import cells, evaluation, fusing, learning, registering, running
 from experiments.cli.app import app
 
-__all__ = ["cells", "evaluation", "fusing", "main", "registering", "running"]
+__all__ = ["cells", "evaluation", "fusing", "learning", "main", "registering", "running"]
 
 
 def main() -> None:
