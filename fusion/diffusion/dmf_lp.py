@@ -1,0 +1,158 @@
+"""``dmf-lp``: from the pre-fusion of the sources, in one or a few learnt steps, to what the clean sources would give.
+
+In the style of DMF-LP, whose letter cannot learn (:mod:`fusion.diffusion.literal` says why): a diffusion bridge from
+the LP-F of degraded sources to the LP-F of clean ones. The network chooses, band by band, among the sources' details,
+and may add a bounded correction; so every result can say which source each voxel came from and how much was invented.
+With F the fusion and c > 0, F(A, A) = A, F(A, B) = F(B, A), F(cA + d, cB + d) = c F(A, B) + d, to float32 rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fusion.diffusion.architecture import NetworkConfig, number_of
+from fusion.matched import fused_on_common_scale, matched_scales
+from fusion.ranges import robust_range
+from fusion.scales import Match, Scale
+from volumes import Channel, Volume
+from volumes.errors import ContentError
+from volumes.shapes import ChannelVoxels, Mask, Triple, Voxels
+
+
+class DMFLPConfig(BaseModel):
+    """How the trained fuser is run.
+
+    Parameters
+    ----------
+    weights : a file that ``fusetrack train`` wrote; None takes those that come with the package.
+    network : the architecture that the weights must have.
+    steps : of the walk along the bridge; one is the regression.
+    samples : 0 is deterministic; K ≥ 2 draws K walks, gives their mean, and their deviation in :meth:`DMFLP.explain`.
+    sigma : σ of the bridge when it is sampled, on the scale of the sources.
+    seed : of the samples.
+    match : how the sources come onto one scale, as for LP-F.
+    block : voxels along the side of a block; larger volumes are fused block by block, on two blocks' memory.
+    precision : of the network; ``bf16`` is faster on processors that have it.
+    device : refused where it is not there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["dmf-lp"] = "dmf-lp"
+    weights: Path | None = None
+    network: NetworkConfig = NetworkConfig()
+    steps: int = Field(1, ge=1, le=1000)
+    samples: int = Field(0, ge=0, le=1000)
+    sigma: float = Field(0.1, ge=0, allow_inf_nan=False)
+    seed: int = Field(0, ge=0)
+    match: Match = "percentile"
+    block: int = Field(144, ge=64)
+    precision: Literal["float32", "bf16"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    @model_validator(mode="after")
+    def _samples_need_steps(self) -> DMFLPConfig:
+        if self.samples == 1 or (self.samples and self.steps == 1):
+            raise ValueError("samples need two walks or more of two steps or more: a single step has no noise")
+        return self
+
+    def build(self) -> DMFLP:
+        """The fuser; its weights are read when it first fuses."""
+        return DMFLP(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """A fused volume, and where it comes from.
+
+    Parameters
+    ----------
+    fused : the result.
+    provenance : a channel for each source, its share 0 to 1 of what is seen at each voxel; they sum to 1.
+    invented : what was added beyond the weighted sources, at most ρ times their spread, in the unit of ``fused``.
+    deviation : standard deviation of the samples; None without samples.
+    """
+
+    fused: Volume
+    provenance: Volume
+    invented: Volume
+    deviation: Volume | None
+
+
+@dataclass(frozen=True)
+class DMFLP:
+    """The trained fuser."""
+
+    config: DMFLPConfig = field(default_factory=DMFLPConfig)
+
+    def fuse(self, volumes: Sequence[Volume]) -> Volume:
+        """The fused volume, float32, on the common scale that :meth:`scales` tells; 0 where no source is valid.
+
+        Raises
+        ------
+        ContentError, GridError : the volumes cannot be fused; see :func:`fusion.fuse`.
+        ConfigError : the device is not there.
+        WeightsError : no such weights, damaged ones, or those of another network.
+        """
+        return fused_on_common_scale(volumes, self.config.match, partial(self._combined, volumes, None))
+
+    def explain(self, volumes: Sequence[Volume]) -> Explained:
+        """The fused volume with its maps, of sources of one channel each.
+
+        Raises
+        ------
+        ContentError, GridError, ConfigError, WeightsError : as :meth:`fuse`; less than two sources, several channels.
+        """
+        if len(volumes) < 2 or any(len(volume.channels) > 1 for volume in volumes):
+            remedy = "Give one volume for each channel"
+            raise ContentError("needs two or more sources of one channel each", field="volumes", remedy=remedy)
+        found: list[ChannelVoxels] = []
+        fused = fused_on_common_scale(volumes, self.config.match, partial(self._combined, volumes, found))
+        number, maps = len(volumes), found[0]
+        names = tuple(Channel(f"{i} {volume.channels[0].name}", "share") for i, volume in enumerate(volumes))
+        return Explained(
+            fused,
+            replace(fused, data=maps[1 : number + 1], channels=names),
+            fused.with_data(maps[number + 1 : number + 2]),
+            fused.with_data(maps[number + 2 :]) if self.config.samples > 1 else None,
+        )
+
+    def scales(self, volumes: Sequence[Volume], channel: int | str = 0) -> tuple[Scale, ...]:
+        """As :func:`fusion.matched.matched_scales`."""
+        return matched_scales(volumes, self.config.match, channel)
+
+    def _combined(
+        self,
+        volumes: Sequence[Volume],
+        found: list[ChannelVoxels] | None,
+        sources: list[Voxels],
+        masks: list[Mask] | None,
+        spacing_um: Triple,
+        channel: int | str,
+    ) -> Voxels:
+        """The network sees the sources' joint range as 0 to 1, so that their unit plays no part."""
+        from fusion.diffusion.inference import maps_of
+
+        ranges = [robust_range(source, f"volumes[{i}]") for i, source in enumerate(sources)]
+        low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+        span = high - low if high > low else 1.0
+        stacked = np.stack([(source - np.float32(low)) / np.float32(span) for source in sources])
+        modalities = [number_of(_modality(volume, channel)) for volume in volumes]
+        maps = maps_of(self.config, stacked, masks, modalities, spacing_um, keep=found is not None)
+        maps[0] = maps[0] * np.float32(span) + np.float32(low)
+        if found is not None:
+            maps[len(sources) + 1 :] *= np.float32(span)
+            found.append(maps)
+        return np.asarray(maps[0])
+
+
+def _modality(volume: Volume, channel: int | str) -> str:
+    names = [own.name for own in volume.channels]
+    return volume.channels[channel if isinstance(channel, int) else names.index(channel)].modality
