@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
-from experiments.cli.app import Json, app, say
+from experiments.cli.app import Json, Unit, app, say
 
 evaluating = App(name="evaluate")
 app.command(evaluating)
@@ -38,3 +39,69 @@ def evaluate(
         return
     for part, rows in parts.items():
         print(f"{part}\n{as_text(rows)}" if rows else f"{part}\nno figure")
+
+
+@evaluating.command
+def fusion(
+    *,
+    fused: Path,
+    sources: Annotated[
+        list[Path], Parameter(negative="", consume_multiple=True, help="Two files or folders, or more.")
+    ],
+    out: Annotated[Path | None, Parameter(help="Table of all figures, one row a file: .csv.")] = None,
+    figure: Annotated[Path | None, Parameter(help="Picture of all figures: .png, .pdf or .svg.")] = None,
+    range_: Annotated[
+        tuple[float, float] | None,
+        Parameter(name="--range", negative="", help="LOW HIGH: what is black and white in files of more than 8 bits."),
+    ] = None,
+    unit: Unit = None,
+    subset: Annotated[bool, Parameter(negative="", help="Folders: leave out sources that were not fused.")] = False,
+    json: Json = False,
+) -> None:
+    """Score what was fused beside its sources with the published figures, on grey levels of 0-255.
+
+    Pictures (PNG, JPEG, BMP, TIFF; colours as grey) and volumes (NIfTI, NRRD, OME-TIFF, OME-Zarr) of one grid. Of
+    folders, files of one name belong together; a missing partner is an error.
+
+    Parameters
+    ----------
+    fused
+        The fused file, or a folder of them.
+    """
+    from experiments import evaluate_fusion as work
+    from experiments import fusion_figure as drawn
+    from experiments.progress import scoring
+
+    work.require_suffix(out, "--out", work.TABLES)
+    work.require_suffix(figure, "--figure", drawn.FORMATS)
+    names = work.source_names(sources)
+    if folders := fused.is_dir() and fused.suffix != ".zarr":
+        with scoring(quiet=json) as watch:
+            rows = work.evaluate_folders(fused, sources, range_, unit, subset, watch)
+    else:
+        rows = [work.evaluate_files(fused, sources, range_, unit)]
+    if out is not None:
+        work.write_table(rows, names, out)
+    if figure is not None:
+        drawn.write_figure(rows, names, figure)
+    facts = work.figures_of(rows, names)
+    if json:
+        rest = {key: value for key, value in facts.items() if key != "figures"}
+        say({"fused": str(fused), "sources": names, "files": len(rows), **facts["figures"], **rest}, json)
+        return
+    print(f"{f'mean of {len(rows)} files' if folders else fused.name}\n{_as_text(facts, names)}")
+
+
+def _as_text(facts: dict[str, Any], names: list[str]) -> str:
+    """A line for each figure; then a block of those of each source, names above."""
+    lines = [f"{key:>14}  {_number(value)}" for key, value in facts["figures"].items()]
+    lines.append(" " * 16 + "  ".join(f"{name:>9}" for name in names))
+    for key, values in facts["per_source"].items():
+        lines.append(f"{key:>14}  " + "  ".join(f"{_number(values[name]):>9}" for name in names))
+    if facts["clipped"]:
+        lines.append(f"{'clipped':>14}  up to {100 * facts['clipped']:.3g} % of a file's voxels, outside --range")
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "infinite" if value is None else f"{value:.5g}"
