@@ -19,6 +19,7 @@ luma are near to even steps of lightness, and pictures of the field are scored o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -26,7 +27,7 @@ from numpy.typing import ArrayLike
 
 from fusion.scales import Scale
 from fusion.sources import FUSED, shared_channels
-from volumes import Channel, Volume, from_array
+from volumes import Channel, TimeLapse, Volume, from_array
 from volumes.errors import ContentError, GridError
 from volumes.shapes import AnyArray, ChannelVoxels, Mask, Voxels
 
@@ -122,6 +123,12 @@ def structure(volume: Volume) -> Volume:
     return volume.with_data(luma(rgb(volume)), _structure_channels(volume.channels))
 
 
+def structure_movie(movie: TimeLapse) -> TimeLapse:
+    """The :func:`structure` of each frame, made when it is asked for."""
+    load = partial(_structure_of_frame, movie)
+    return TimeLapse(movie.grid, tuple(_structure_channels(movie.channels)), movie.times_s, load)
+
+
 def white_of(volume: Volume) -> float:
     """White of a colour picture: the largest number of an unsigned type; else the least of 1, 255, 65535 that fits.
 
@@ -186,6 +193,10 @@ def carried(brightness: Voxels, chroma: ChannelVoxels, own: Voxels) -> ChannelVo
 
 def _structure_channels(channels: Sequence[Channel]) -> Sequence[Channel]:
     return [Channel(channels[0].modality, channels[0].modality)] if is_colour(channels) else channels
+
+
+def _structure_of_frame(movie: TimeLapse, frame: int) -> Volume:
+    return structure(movie[frame])
 
 
 def _joined(pictures: Sequence[ChannelVoxels], masks: Sequence[Mask]) -> tuple[ChannelVoxels, Voxels]:

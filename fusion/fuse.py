@@ -9,6 +9,7 @@ from typing import TypeGuard, overload
 
 import numpy as np
 
+from fusion.colour import fused_colour_channels, gives_colour, recoloured, structure, structure_movie
 from fusion.config import CONFIGS, FuserConfig, Kind, of_kind
 from fusion.fuser import Fuser
 from fusion.movies import steady
@@ -39,8 +40,10 @@ def fuse(volumes: Sequence[Volume] | Sequence[TimeLapse], fuser: WhichFuser = "l
     Parameters
     ----------
     volumes : on one grid. Either each has one channel, or all have channels of the same names, which are fused name
-        by name. A single one gives itself. Movies must share their times too; frames are fused when asked for, all on
-        one scale (:mod:`fusion.movies`), which is measured when the first is.
+        by name. Colour pictures, whose channels are red, green and blue, go with each other and with sources of one
+        channel; they are fused in colour (:mod:`fusion.colour`). A single one gives itself. Movies must share their
+        times too; frames are fused when asked for, all on one scale (:mod:`fusion.movies`), which is measured when the
+        first is.
     fuser : the name of a kind, its configuration, or any object with ``fuse(volumes)``.
 
     Returns
@@ -85,6 +88,8 @@ def _all_volumes(sources: Sequence[Volume] | Sequence[TimeLapse]) -> TypeGuard[S
 def _fused(volumes: Sequence[Volume], fuser: Fuser) -> Volume:
     """Lazy voxels are read here once, since a check and a fuser would each read them again."""
     sources = [replace(volume, data=volume.array) for volume in volumes]
+    if gives_colour([source.channels for source in sources]):
+        return recoloured(_fused([structure(source) for source in sources], fuser), sources, fuser)
     check_sources(sources)
     if len(sources) == 1:
         return volumes[0]
@@ -106,8 +111,10 @@ def _fused_movie(movies: Sequence[TimeLapse], fuser: Fuser) -> TimeLapse:
                 value=movie.times_s[:8],
                 remedy="Choose the frames that both have",
             )
-    channels = fused_channels([movie.channels for movie in movies])
-    load = partial(_fused_frame, tuple(movies), steady(fuser, movies), channels)
+    own = [movie.channels for movie in movies]
+    channels = fused_colour_channels(own) if gives_colour(own) else fused_channels(own)
+    seen = [structure_movie(movie) for movie in movies] if gives_colour(own) else movies
+    load = partial(_fused_frame, tuple(movies), steady(fuser, seen), channels)
     return TimeLapse(movies[0].grid, channels, movies[0].times_s, load)
 
 

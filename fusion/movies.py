@@ -74,6 +74,10 @@ class Steady:
         channels = [plane.channels[0] for plane in fused]
         return fused[0].with_data(np.concatenate([plane.array for plane in fused]), channels)
 
+    def scales(self, volumes: Sequence[Volume], channel: int | str = 0) -> tuple[Scale, ...]:  # noqa: ARG002
+        """The scale of each movie, whatever the frames."""
+        return self._scales[channel]
+
     @cached_property
     def _scales(self) -> dict[int | str, tuple[Scale, ...]]:
         keys = shared_channels([movie.channels for movie in self.movies])
