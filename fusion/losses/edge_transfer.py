@@ -51,7 +51,8 @@ def _edges(x: Tensor) -> tuple[Tensor, Tensor]:
     """Strength and direction, −π/2 to π/2; where there is no gradient along x the direction is π/2, as published."""
     smooth, slope = x.new_tensor([1.0, 2.0, 1.0]), x.new_tensor([-1.0, 0.0, 1.0])
     padded = functional.pad(x, (1, 1, 1, 1))
-    along_x = functional.conv2d(padded, torch.outer(smooth, slope)[None, None])
+    # The published filter for x is mirrored by its convolution, the one for y is not.
+    along_x = -functional.conv2d(padded, torch.outer(smooth, slope)[None, None])
     along_y = functional.conv2d(padded, torch.outer(slope, smooth)[None, None])
     flat = along_x.abs() < FAINT
     ratio = along_y / torch.where(flat, torch.ones_like(along_x), along_x)
