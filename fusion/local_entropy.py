@@ -1,8 +1,9 @@
 """Entropy of the intensities around each voxel: how much there is to see in a window.
 
-With soft-histogram shares pₖ = mean max(0, 1 − |x (B − 1) − k|) over the window, x in [0, 1]: H = −Σ pₖ log₂ pₖ, bits.
-On values k / (B − 1) that is the plain histogram's entropy; between them a voxel is shared by two bins, so that H
-changes smoothly and does not jump when a rounding moves a value from one bin into the next.
+A voxel x in [0, 1] is shared by two of B bins, pₖ(x) = max(0, 1 − |x (B − 1) − k|), so that nothing jumps when a
+rounding moves it across an edge. With p̄ the mean of the window's voxels and h(p) = −Σ pₖ log₂ pₖ, the entropy is
+H = h(p̄) − mean h(p(x)), bits: what the voxels differ in, without what the bins blur. So it is 0 where all are equal,
+wherever between two bins they lie, and the plain histogram's entropy where all lie on bins.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ RADIUS = 2
 
 PARTS = 64
 """A voxel is shared by its two bins in steps of 1/64: whole numbers, which a sliding window adds and takes exactly."""
+
+UNIT = 1 << 16
+"""Units of a bit in which the blur of bins is summed."""
 
 
 def local_entropy(
@@ -49,8 +53,15 @@ def local_entropy(
         places[~mask] = -1
     counts = np.arange(1, (2 * radius + 1) ** 3 * PARTS + 1, dtype=np.float64)
     table = np.concatenate([[0.0], counts * np.log2(counts)])
-    _slide(places, bins, radius, table, out)
+    _slide(places, bins, radius, table, _blurs(), out)
     return out
+
+
+def _blurs() -> AnyArray:
+    """h(p(x)) of a voxel that is so many parts above a bin, in whole units of 2⁻¹⁶ bit."""
+    part = np.arange(1, PARTS) / PARTS
+    bits = -part * np.log2(part) - (1 - part) * np.log2(1 - part)
+    return np.concatenate([[0], np.rint(bits * UNIT)]).astype(np.int32)
 
 
 @kernel
@@ -63,21 +74,22 @@ def _place(data: AnyArray, low: float, factor: float, most: int, places: AnyArra
 
 
 @kernel
-def _slide(places: AnyArray, bins: int, radius: int, table: AnyArray, out: AnyArray) -> None:
-    """H = log₂ n − Σ c log₂ c / n, with n the sum of the counts c; ``table`` holds c log₂ c."""
+def _slide(places: AnyArray, bins: int, radius: int, table: AnyArray, blurs: AnyArray, out: AnyArray) -> None:
+    """h(p̄) = log₂ n − Σ c log₂ c / n, with n the sum of the counts c; ``table`` holds c log₂ c."""
     nz, ny, nx = places.shape
-    columns = np.empty((nx, bins + 1), np.int32)
-    window = np.empty(bins + 1, np.int32)
+    # The counts of the bins and of one more, that none is shared beyond; then the sum of the voxels' own blur.
+    columns = np.empty((nx, bins + 2), np.int32)
+    window = np.empty(bins + 2, np.int32)
     for z in range(nz):
         slab = places[max(z - radius, 0) : z + radius + 1]
         columns[:] = 0
         for y in range(min(radius, ny)):
-            _count_row(slab, y, 1, columns)
+            _count_row(slab, y, 1, blurs, columns)
         for y in range(ny):
             if y + radius < ny:
-                _count_row(slab, y + radius, 1, columns)
+                _count_row(slab, y + radius, 1, blurs, columns)
             if y - radius > 0:
-                _count_row(slab, y - radius - 1, -1, columns)
+                _count_row(slab, y - radius - 1, -1, blurs, columns)
             window[:] = 0
             for x in range(min(radius, nx)):
                 window += columns[x]
@@ -91,11 +103,12 @@ def _slide(places: AnyArray, bins: int, radius: int, table: AnyArray, out: AnyAr
                 for k in range(bins + 1):
                     n += window[k]
                     total += table[window[k]]
-                row[x] = max(np.log2(n) - total / n, 0.0) if n > 0 else 0.0
+                own = window[bins + 1] / (n / PARTS * UNIT) if n > 0 else 0.0
+                row[x] = max(np.log2(n) - total / n - own, 0.0) if n > 0 else 0.0
 
 
 @kernel
-def _count_row(slab: AnyArray, y: int, sign: int, columns: AnyArray) -> None:
+def _count_row(slab: AnyArray, y: int, sign: int, blurs: AnyArray, columns: AnyArray) -> None:
     """Add one row of every plane to the column histograms, or take it out of them."""
     for z in range(slab.shape[0]):
         row = slab[z, y]
@@ -104,3 +117,4 @@ def _count_row(slab: AnyArray, y: int, sign: int, columns: AnyArray) -> None:
                 k, part = row[x] // PARTS, row[x] % PARTS
                 columns[x, k] += sign * (PARTS - part)
                 columns[x, k + 1] += sign * part
+                columns[x, columns.shape[1] - 1] += sign * blurs[part]

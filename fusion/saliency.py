@@ -52,7 +52,8 @@ def local_variances(sources: Sequence[Voxels], masks: Sequence[Mask] | None, rad
     pairs = zip(sources, [whole] * len(sources) if masks is None else masks, strict=True)
     out = np.stack([_variance(source, mask, 2 * radius + 1) for source, mask in pairs])
     # A running sum leaves rounding of either sign where a source is flat.
-    return np.where(out > FLAT * out.max(), out, 0)
+    greatest = max(float(np.abs(source).max()) for source in sources)
+    return np.where(out > FLAT * max(out.max(), FLAT * greatest**2), out, 0)
 
 
 def _variance(source: Voxels, mask: Mask, width: int) -> AnyArray:

@@ -84,7 +84,7 @@ def test_one_source_s_lamp_does_not_flicker_in_what_the_other_shows(pictures, co
     together = np.stack([frame.channel() for frame in fusion.fuse(movies, config)])
     apart = np.stack([fusion.fuse([m[i] for m in movies], config).channel() for i in range(len(LAMP))])
     # One level reaches 7 voxels far at most. Bins of entropies span what both sources do in a frame, so they may move.
-    assert np.ptp(together[..., 18:], axis=0).max() < 2e-4 * together.max()
+    assert np.ptp(together[..., 18:], axis=0).max() < 1e-3 * together.max()
     assert np.ptp(apart[..., 18:], axis=0).max() > 0.2 * together.max()
 
 
