@@ -56,3 +56,36 @@ def train(
         },
         json,
     )
+
+
+@app.command
+def sweep(
+    config: Path,
+    *,
+    out: Annotated[Path | None, Parameter(help="The sweep's folder; left out: results/NAME.")] = None,
+    set_: Overrides = (),
+    jobs: Annotated[int, Parameter(help="Trainings at once.")] = 1,
+    json: Json = False,
+) -> None:
+    """Train variants of a network with several seeds, and compare them unit by unit; run again, it goes on.
+
+    Parameters
+    ----------
+    config
+        The sweep's YAML file; --set changes all of its trainings.
+    """
+    from experiments.progress import training
+    from experiments.sweep import sweep as swept
+    from experiments.sweep_config import load_sweep
+    from experiments.sweep_summary import as_json, as_text
+    from volumes.errors import ConfigError
+
+    if jobs < 1:
+        raise ConfigError("must be 1 or more", field="--jobs", value=jobs)
+    chosen = load_sweep(config)
+    with training(quiet=json) as watch:
+        done = swept(chosen, out or Path("results") / chosen.name, watch, jobs, dict(pair(item) for item in set_))
+    facts = {"folder": str(done.folder), "status": done.status, "finished": done.finished, "trainings": done.trainings}
+    say({**facts, "comparisons": as_json(done.comparisons)} if json else facts, json)
+    if done.comparisons and not json:
+        print(as_text(done.comparisons))

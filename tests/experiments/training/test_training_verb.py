@@ -13,6 +13,7 @@ import pytest
 from experiments import cli
 from experiments.loop import LoopConfig
 from experiments.rehearsal import rehearse
+from experiments.sweep_config import sweep_schema
 from experiments.tasks.denoise import DenoiseTaskConfig
 from experiments.training_config import load_training, resolved, training_schema
 from volumes.errors import ConfigError
@@ -121,17 +122,31 @@ def test_a_dry_run_leaves_the_network_that_training_begins_with(toy, loop) -> No
     assert found.parameters == sum(weight.numel() for weight in toy().model().parameters())
 
 
-@pytest.mark.parametrize("verb", ["train"])
+def test_sweep_prints_its_comparison(fusetrack: Callable, config: Path) -> None:
+    Path("sweep.yaml").write_text("name: s\nbase: balls.yaml\nvariants: {a: {}, b: {loop.ema: 0.5}}\nseeds: [0]\n")
+    code, out, _ = fusetrack("sweep", "sweep.yaml", "--set", "loop.steps=1")
+    assert code == 0
+    assert [line.split()[:2] for line in out.splitlines()[-2:]] == [["PSNR", "a"], ["PSNR", "b"]]
+    code, out, err = fusetrack("sweep", "sweep.yaml", "--set", "loop.steps=1", "--json")
+    assert (code, err) == (0, "")
+    assert [row["variant"] for row in json.loads(out)["comparisons"]] == ["a", "b"]
+    code, _, err = fusetrack("sweep", "sweep.yaml", "--jobs", 0)
+    assert code == 1
+    assert "--jobs" in err
+
+
+@pytest.mark.parametrize("verb", ["train", "sweep"])
 def test_a_missing_config_is_one_message(fusetrack: Callable, verb: str) -> None:
     code, out, err = fusetrack(verb, "none.yaml")
     assert (code, out) == (1, "")
     assert "no such config" in err
 
 
-def test_the_committed_schema_of_trainings_is_the_code_s() -> None:
+@pytest.mark.parametrize(("name", "schema"), [("training", training_schema), ("sweep", sweep_schema)])
+def test_the_committed_schemas_of_trainings_are_the_code_s(name: str, schema: Callable[[], dict]) -> None:
     """Run with FUSETRACK_UPDATE=1 to write it anew after a change of the config, for instance a new kind of task."""
-    path = Path(__file__).resolve().parents[3] / "configs" / "training.schema.json"
-    text = json.dumps(training_schema(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+    path = Path(__file__).resolve().parents[3] / "configs" / f"{name}.schema.json"
+    text = json.dumps(schema(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
     if os.environ.get("FUSETRACK_UPDATE") == "1":
         path.write_text(text, encoding="utf-8")
     assert path.read_text(encoding="utf-8") == text
