@@ -74,9 +74,10 @@ class Steady:
         channels = [plane.channels[0] for plane in fused]
         return fused[0].with_data(np.concatenate([plane.array for plane in fused]), channels)
 
-    def scales(self, volumes: Sequence[Volume], channel: int | str = 0) -> tuple[Scale, ...]:  # noqa: ARG002
-        """The scale of each movie, whatever the frames."""
-        return self._scales[channel]
+    def scales(self, volumes: Sequence[Volume], channel: int | str = 0) -> tuple[Scale, ...]:
+        """How each movie's own unit becomes that of the fused one, whichever frame is given."""
+        key = volumes[0].channels[channel].name if isinstance(channel, int) else channel
+        return next(iter(self._scales.values())) if len(self._scales) == 1 else self._scales[key]
 
     @cached_property
     def _scales(self) -> dict[int | str, tuple[Scale, ...]]:

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 import fusion
 from fusion.metrics.flicker import flicker
-from fusion.movies import MEASURED, measured_frames, movie_scales
+from fusion.movies import MEASURED, measured_frames, movie_scales, steady
 from fusion.ranges import robust_range
 from volumes import Channel, TimeLapse, Volume, from_array
 from volumes.errors import ConfigError, ContentError
@@ -177,6 +177,20 @@ def test_a_name_a_config_and_a_fuser_are_held_alike(pictures) -> None:
         assert np.array_equal(fusion.fuse(movies, fuser)[2].array, first)
     given = fusion.LPFConfig(match=movie_scales(movies, "percentile"))
     assert np.array_equal(fusion.fuse(movies, given)[2].array, first)
+
+
+def test_a_held_fuser_tells_the_scale_that_it_holds(pictures) -> None:
+    movies = [movie(lit(p), name) for p, name in zip(pictures, "ab", strict=True)]
+    held = steady(fusion.LPF(), movies)
+    frames = [m[5] for m in movies]
+    for channel in (0, "a"):
+        assert held.scales(frames, channel) == movie_scales(movies, "percentile") != fusion.LPF().scales(frames)
+    two = movie(np.stack([lit(p) for p in pictures], axis=1), "GFP", "RFP")
+    other = movie(np.stack([lit(p) for p in pictures[::-1]], axis=1), "GFP", "RFP")
+    both = steady(fusion.LPF(), [two, other])
+    for position, name in enumerate(("GFP", "RFP")):
+        expected = movie_scales([two, other], "percentile", name)
+        assert both.scales([two[1], other[1]], name) == both.scales([two[1], other[1]], position) == expected
 
 
 def test_what_is_given_is_not_measured(pictures) -> None:
