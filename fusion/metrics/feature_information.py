@@ -34,6 +34,8 @@ Stairs = tuple[Int64[np.ndarray, " stairs"], Int64[np.ndarray, " stairs"], Float
 
 WIDTH = 3
 TINY = 1e-12
+SAME = 1e-6
+"""Grey levels that differ by less are one, so that rounding makes no feature."""
 
 
 def feature_information(
@@ -80,7 +82,7 @@ def _mean_shared(a: Volume, b: Volume, depth: int, height: int, width: int) -> f
                     for j in range(height):
                         for n in range(depth):
                             p[k], q[k] = a[z + n, y + j, x + i], b[z + n, y + j, x + i]
-                            equal = equal and p[k] == q[k]
+                            equal = equal and abs(p[k] - q[k]) < SAME
                             k += 1
                 total += 1.0 if equal else _shared(p, q, rows, columns, stairs)
                 count += 1
@@ -118,12 +120,14 @@ def _distribute(p: Window) -> bool:
     """Stretch to 0–1 and divide by the sum, in place; False for a constant, which tells nothing."""
     low, high, total = p[0], p[0], 0.0
     for value in p:
-        low, high, total = min(low, value), max(high, value), total + value
-    if low == high:
+        low, high = min(low, value), max(high, value)
+    if high - low < SAME:
         return False
-    scale = 1 / (total - len(p) * low)
     for k in range(len(p)):
-        p[k] = (p[k] - low) * scale
+        p[k] -= low
+        total += p[k]
+    for k in range(len(p)):
+        p[k] /= total
     return True
 
 

@@ -275,6 +275,15 @@ def test_fmi_is_its_definition(rng: np.random.Generator, shape: tuple[int, ...])
     assert feature_information(a, [b], CUBIC[len(shape)]) == pytest.approx(np.mean(total), abs=1e-9)
 
 
+def test_fmi_takes_rounding_for_no_feature(rng: np.random.Generator) -> None:
+    a = np.full((12, 12), 200 / 3)
+    a[6:] = rng.uniform(0, 255, (6, 12))
+    rounded = a + rng.normal(0, 1e-14, a.shape)
+    assert feature_information(rounded, [a], (1.0, 1.0)) == 1
+    b = rng.uniform(0, 255, a.shape)
+    assert feature_information(rounded, [b], (1.0, 1.0)) == pytest.approx(feature_information(a, [b], (1.0, 1.0)))
+
+
 def test_fmi_of_gradients_is_fmi_of_the_gradient_picture(rng: np.random.Generator) -> None:
     a, b = textures(rng, (30, 31), 2)
     one, other = (np.hypot(*np.gradient(p)) for p in (a, b))
