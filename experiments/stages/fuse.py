@@ -47,19 +47,32 @@ def fused(experiment: Experiment, folder: RunFolder) -> Volume | TimeLapse:
 
 def _fuse(experiment: Experiment, folder: RunFolder) -> None:
     from fusion import fuse
+    from fusion.colour import gives_colour, structure_movie
     from fusion.lpf import LPFConfig
     from fusion.movies import movie_scales
 
     movies, config = aligned(experiment, folder), experiment.fuse or LPFConfig()
     sources = list(movies.values())
-    scales = movie_scales(sources, config.match)
-    if all(len(movie.channels) == 1 for movie in sources):
+    coloured = gives_colour([movie.channels for movie in sources])
+    seen = [structure_movie(movie) for movie in sources] if coloured else sources
+    scales = movie_scales(seen, config.match)
+    if all(len(movie.channels) == 1 for movie in seen):
         config = config.model_copy(update={"match": scales})  # Measured once; several channels each have their own.
     result = fuse(sources, config)
     write(result if experiment.sources[experiment.fixed].is_movie else result[0], folder.path / FUSED)
     first = as_movie(fused(experiment, folder))[0]
-    facts = _facts(experiment, config.kind, scales, [movie[0] for movie in sources], first)
+    shown = _on_common_scale(first, sources, scales) if coloured else first
+    facts = _facts(experiment, config.kind, scales, [movie[0] for movie in seen], shown)
     write_json(folder.path / FACTS, {**facts, "time_apart_s": _apart(experiment)})
+
+
+def _on_common_scale(fused: Volume, sources: Sequence[TimeLapse], scales: Sequence[Scale]) -> Volume:
+    """The structure of a fused colour picture, which is in the unit of its first colour source."""
+    from fusion.colour import is_colour, structure
+
+    grey = structure(fused)
+    scale = next(s for s, movie in zip(scales, sources, strict=True) if is_colour(movie.channels))
+    return grey.with_data(scale.to_common(grey.channel()))
 
 
 def _apart(experiment: Experiment) -> Mapping[str, float]:

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fusion
+import fusion.colour
 import volumes
 from experiments.config import load
 from experiments.pipeline import run
@@ -183,3 +185,38 @@ def test_the_edges_kept_are_judged_on_the_fuser_s_own_scale(tmp_path: Path) -> N
     kept = read_json(folder.path / "fusion.json")["edges_kept"]["lpf"]
     assert kept == edges_kept(fused, sources, "none")
     assert kept != edges_kept(fused, sources)
+
+
+@pytest.mark.parametrize("kind", ["mean", "dwt"])
+def test_a_run_with_another_fuser_says_what_it_kept_and_its_scales(kind: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    for name, gain in (("a", 100.0), ("b", 1.0)):
+        voxels = (gain * rng.random((8, 24, 24))).astype(np.float32)
+        volumes.write(volumes.from_array(voxels, (1, 1, 1), modality="CT"), tmp_path / f"{name}.nrrd")
+    config = tmp_path / "other.yaml"
+    entries = "a: {file: a.nrrd, modality: CT}, b: {file: b.nrrd, modality: CT}"
+    config.write_text(f"name: other\nsources: {{{entries}}}\nfuse: {{kind: {kind}}}\n")
+    assert run(load(config), tmp_path / "out").report.is_file()
+    folder = RunFolder(tmp_path / "out")
+    sources = [volumes.read(tmp_path / f"{name}.nrrd", modality="CT") for name in "ab"]
+    fused = volumes.read(folder.path / "fused.ome.zarr")
+    assert np.array_equal(fused.array, fusion.fuse(sources, kind).array)
+    facts = read_json(folder.path / "fusion.json")
+    assert facts["edges_kept"][kind] == edges_kept(fused, sources)
+    gains = [float(line.split(" × ")[0].removeprefix("fused = ")) for line in facts["scales"]]
+    assert gains == pytest.approx([scale.gain for scale in fusion.LPF().scales(sources)], rel=1e-3)
+
+
+def test_a_colour_picture_beside_a_grey_one_is_judged_by_its_luma(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    pet = fusion.colour.picture(rng.integers(0, 256, (3, 6, 24, 24), np.uint8), (1, 1, 1), modality="PET")
+    mri = volumes.from_array(rng.random((6, 24, 24)).astype(np.float32), (1, 1, 1), modality="MRI")
+    volumes.write(pet, tmp_path / "pet.ome.zarr")
+    volumes.write(mri, tmp_path / "mri.nrrd")
+    config = tmp_path / "colour.yaml"
+    entries = "mri: {file: mri.nrrd, modality: MRI}, pet: {file: pet.ome.zarr, modality: PET}"
+    config.write_text(f"name: colour\nsources: {{{entries}}}\nfuse: {{kind: max}}\n")
+    run(load(config), tmp_path / "out")
+    assert len(volumes.read(tmp_path / "out" / "fused.ome.zarr").channels) == 3
+    kept = read_json(tmp_path / "out" / "fusion.json")["edges_kept"]["max"]
+    assert kept == pytest.approx(edges_kept("max", [mri, fusion.colour.structure(pet)]), abs=0.02)
