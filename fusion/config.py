@@ -7,6 +7,8 @@ from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from fusion.diffusion.ddfm import DDFMConfig
+from fusion.diffusion.literal import LiteralConfig
 from fusion.lpf import LPFConfig
 from fusion.pixelwise import MaxConfig, MeanConfig
 from fusion.wavelet import DWTConfig
@@ -14,14 +16,15 @@ from fusion.weighted import WeightedConfig
 from volumes.errors import ConfigError
 
 FuserConfig: TypeAlias = Annotated[
-    LPFConfig | MeanConfig | MaxConfig | WeightedConfig | DWTConfig, Field(discriminator="kind")
+    LPFConfig | MeanConfig | MaxConfig | WeightedConfig | DWTConfig | LiteralConfig | DDFMConfig,
+    Field(discriminator="kind"),
 ]
 """The configurations of all fusers, told apart by ``kind``."""
 
-CONFIGS = (LPFConfig, MeanConfig, MaxConfig, WeightedConfig, DWTConfig)
+CONFIGS = (LPFConfig, MeanConfig, MaxConfig, WeightedConfig, DWTConfig, LiteralConfig, DDFMConfig)
 """Their classes."""
 
-Kind: TypeAlias = Literal["lpf", "mean", "max", "weighted", "dwt"]
+Kind: TypeAlias = Literal["lpf", "mean", "max", "weighted", "dwt", "dmf-lp-literal", "ddfm"]
 
 KINDS: tuple[str, ...] = get_args(Kind)
 """The names that :func:`of_kind` knows."""

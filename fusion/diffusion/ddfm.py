@@ -79,7 +79,7 @@ class DDFMConfig(BaseModel):
 
     kind: Literal["ddfm"] = "ddfm"
     weights: Path | None = None
-    network: UNetSizes = PRIOR_SIZES
+    network: UNetSizes = Field(default_factory=lambda: PRIOR_SIZES)
     likelihood: Likelihood = Field(default_factory=Likelihood)
     scheduler: Literal["ddim", "dpm-solver++"] = "ddim"
     steps: int = Field(default=25, ge=1, le=1000)
