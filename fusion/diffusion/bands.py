@@ -90,8 +90,9 @@ def expand(x: Tensor, shape: Sequence[int], axes: Axes) -> Tensor:
 def local_energy(band: Tensor) -> Tensor:
     """Sum of squares over 3³ voxels, 3² in a slice; the window ends at the border."""
     z = 3 if band.shape[2] > 1 else 1
-    pooled = functional.avg_pool3d(band * band, (z, 3, 3), stride=1, padding=(z // 2, 1, 1), count_include_pad=True)
-    return pooled * (9 * z)
+    # Torch's own padding refuses volumes of fewer voxels than the window.
+    padded = functional.pad(band * band, (1, 1, 1, 1, z // 2, z // 2))
+    return functional.avg_pool3d(padded, (z, 3, 3), stride=1) * (9 * z)
 
 
 def chosen_by_energy(bands: Tensor, barred: Tensor | None = None) -> Tensor:

@@ -140,7 +140,8 @@ class FusionNetwork(nn.Module):
     def _correction(self, sources: Tensor, shared: Tensor) -> Tensor:
         spread = sources.amax(1, keepdim=True) - sources.amin(1, keepdim=True)
         z = 3 if spread.shape[2] > 1 else 1
-        spread = functional.max_pool3d(spread, (z, 3, 3), stride=1, padding=(z // 2, 1, 1))
+        # Spreads are not negative, so zeros outside count for nothing; torch's own padding refuses tiny volumes.
+        spread = functional.max_pool3d(functional.pad(spread, (1, 1, 1, 1, z // 2, z // 2)), (z, 3, 3), stride=1)
         return self.config.residual * spread * torch.tanh(self.correction(shared).to(spread.dtype))
 
 
