@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from volumes.errors import TableError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 EIGHT = ("EN", "SD", "SF", "MI", "SCD", "VIF", "Qabf", "SSIM_range2")
 """The figures of most published tables; higher is better in all eight. Their "SSIM" is SSIM_range2."""
@@ -13,13 +17,15 @@ LOWER_IS_BETTER = frozenset({"edges_lost", "unexplained_gradient", "flicker", "c
 """What is better when low; whatever else stands in a table is better when high."""
 
 
-def mean_rank(table: Mapping[str, Mapping[str, float]], metrics: Sequence[str] | None = None) -> dict[str, float]:
+def mean_rank(
+    table: Mapping[str, Mapping[str, float]] | DataFrame, metrics: Sequence[str] | None = None
+) -> dict[str, float]:
     """The mean, over the figures, of each method's rank, 1 for the best; equal values share the mean of their ranks.
 
     Parameters
     ----------
-    table : method → figure → value. EN, SD, SF, MI, SCD, VIF, Qabf and SSIM, as all of :func:`evaluate`, are better
-        when high; ``LOWER_IS_BETTER`` holds those that are not.
+    table : method → figure → value, or a DataFrame of one row a method. EN, SD, SF, MI, SCD, VIF, Qabf and SSIM, as
+        all of :func:`evaluate`, are better when high; ``LOWER_IS_BETTER`` holds those that are not.
     metrics : which figures to take, for instance ``EIGHT``; left out: all of the table.
 
     Raises
@@ -28,6 +34,8 @@ def mean_rank(table: Mapping[str, Mapping[str, float]], metrics: Sequence[str] |
     """
     from scipy.stats import rankdata
 
+    if not isinstance(table, Mapping):
+        table = {str(method): {str(k): float(v) for k, v in row.items()} for method, row in table.iterrows()}
     names = list(metrics) if metrics is not None else list(dict.fromkeys(key for row in table.values() for key in row))
     if not table or not names:
         raise TableError("holds nothing to rank", field="table")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from fusion.metrics import evaluate, lost_edges, mean_rank, per_source
+from fusion.metrics import edges_kept, evaluate, lost_edges, mean_rank, per_source
 from fusion.metrics.ranks import EIGHT
+from volumes import from_array
 from volumes.errors import ContentError, GridError, TableError
 
 SHAPES = [(48, 50), (18, 42, 45)]
@@ -129,6 +131,15 @@ def test_lost_edges_are_those_below_three_tenths() -> None:
         lost_edges(step, [step[:-1]])
 
 
+def test_lost_and_kept_are_one_convention(three: list[np.ndarray]) -> None:
+    """Arrays and volumes of the same numbers: what is not lost is kept."""
+    spacing = (2.0, 1.0, 1.0)[-three[0].ndim :]
+    fused = np.maximum(three[0], three[1])
+    volumes = [from_array(np.atleast_3d(v.T).T, (2.0, 1.0, 1.0), modality="CT") for v in (fused, *three)]
+    kept = edges_kept(volumes[0], volumes[1:], match="none")
+    assert 1 - np.array(lost_edges(fused, three, spacing)) == pytest.approx(kept, abs=1e-12)
+
+
 def test_lost_edges_weigh_axes_by_their_spacing() -> None:
     """A ramp across z (steep a voxel, flat a µm) and one across x: which of them are the strong ones depends on µm."""
     z, _, x = np.indices((10, 20, 30)).astype(float)
@@ -144,6 +155,7 @@ def test_mean_rank_by_hand() -> None:
         "last": {"SD": 1.0, "VIF": 0.7, "edges_lost": 0.9},
     }
     assert mean_rank(table) == pytest.approx({"best": (1.5 + 1 + 1.5) / 3, "tied": (1.5 + 3 + 1.5) / 3, "last": 8 / 3})
+    assert mean_rank(pd.DataFrame(table).T) == pytest.approx(mean_rank(table))
     assert mean_rank(table, ["VIF"]) == {"best": 1, "last": 2, "tied": 3}
     assert sum(mean_rank(table).values()) == pytest.approx(6)
 
