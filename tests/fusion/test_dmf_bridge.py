@@ -33,7 +33,7 @@ def test_a_point_on_the_path_has_the_moments_of_the_closed_form(sigma: float) ->
 @pytest.mark.parametrize("sigma", [0.0, 0.3])
 def test_an_exact_estimate_is_where_the_walk_ends(steps: int, sigma: float) -> None:
     start, target = torch.rand(2, 1, 1, 3, 4, 5, generator=generator(), dtype=torch.float64)
-    end = walk(lambda x, t: target, start, steps, sigma, generator())
+    end = walk(lambda _x, _t: target, start, steps, sigma, generator())
     assert (end - target).abs().max() < 1e-14
 
 
