@@ -29,6 +29,8 @@ _NUMBER = {"z": 0, "y": 1, "x": 2}
 
 FLOOR = 0.01
 """Light below this share of the range is darkness, whose logarithm is noise."""
+SHORTEST = 16
+"""Voxels along a line, at least: of fewer a mean says little, and of one it is the voxel itself."""
 ROUNDS = 6
 REJECTED = 2.0
 """Deviations from which on a voxel has no say (Tukey's biweight)."""
@@ -63,7 +65,7 @@ class DestripeConfig(BaseModel):
     across: Axis = "y"
     width_um: float = Field(default=60.0, gt=0)
     length_um: float = Field(default=20.0, gt=0)
-    significance: float = Field(default=2.0, ge=0)
+    significance: float = Field(default=2.0, gt=0)
     strongest: float = Field(default=0.9, gt=0, lt=1)
     offset: float | None = 0.0
 
@@ -78,12 +80,15 @@ def destriped(volume: Volume, config: DestripeConfig | None = None) -> Volume:
 
     Raises
     ------
-    ConfigError : one axis for both directions.
+    ConfigError : one axis for both directions, or fewer than 16 voxels along the stripes.
     ContentError : voxels that are NaN or infinite, or too far apart for float32.
     """
     chosen = config or DestripeConfig()
     if chosen.along == chosen.across:
         raise ConfigError("needs two axes", field="along, across", value=chosen.along)
+    voxels = volume.grid.shape[_NUMBER[chosen.along]]
+    if voxels < SHORTEST:
+        raise ConfigError(f"has fewer than {SHORTEST} voxels, too few for a line", field=chosen.along, value=voxels)
     require_finite(volume, "volume")
     spacing, mask = volume.grid.spacing_um, volume.mask()
     out = np.empty(volume.data.shape, np.float32)
@@ -129,14 +134,17 @@ def _robust_mean(plane: Plane, sigma: float) -> tuple[Plane, Plane]:
     for _ in range(ROUNDS):
         spread = MAD_TO_SD * np.median(np.abs(plane - mean), axis=1, keepdims=True)
         spread = np.maximum(np.minimum(spread, CROWDED * np.median(spread)), least)
-        weight = np.clip(1 - ((plane - mean) / (REJECTED * spread)) ** 2, 0, None) ** 2
+        near = np.clip(1 - ((plane - mean) / (REJECTED * spread)) ** 2, 0, None)
+        weight = near**2
         total = np.maximum(_smooth(weight, sigma), 1e-3)
         mean = _smooth(weight * plane, sigma) / total
     rest = weight * (plane - mean)
+    # The variance of a robust mean is that of ψ over the square of ψ′, and over the voxels that count (Huber 1981).
+    slope = _smooth(near * (5 * near - 4), sigma)
     voxels = min(count, 2 * math.sqrt(math.pi) * sigma)
-    variance = np.maximum(_smooth(rest**2, sigma), 0) / total**2
+    variance = np.maximum(_smooth(rest**2, sigma), 0) / np.maximum(slope, 0.05) ** 2
     error = np.sqrt(variance * _correlation_length(rest) / voxels)
-    return mean, np.where(_smooth((weight > 0).astype(np.float64), sigma) < AGREEING, np.inf, error)
+    return mean, np.where(_smooth((near > 0).astype(np.float64), sigma) < AGREEING, np.inf, error)
 
 
 def _correlation_length(rest: Plane) -> float:

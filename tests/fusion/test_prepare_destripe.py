@@ -104,9 +104,18 @@ def test_voxels_without_data_stay_so(light: np.ndarray, shadow: np.ndarray) -> N
     assert spread(volume.channel()[valid] / light[valid]) < spread(shadow[valid])
 
 
+def test_noise_alone_changes_little(rng: np.random.Generator) -> None:
+    """By less than a tenth of itself, even strong and skew as speckle."""
+    for noise in (rng.gamma(2, 50, (2, 120, 160)), rng.poisson(40, (2, 120, 160)).astype(float)):
+        out = destriped(stack(noise)).channel()
+        assert np.linalg.norm(out - noise) < 0.1 * np.linalg.norm(noise - noise.mean())
+
+
 def test_directions_must_differ_and_voxels_be_finite(light: np.ndarray) -> None:
     with pytest.raises(ConfigError, match="two axes"):
         destriped(stack(light), DestripeConfig(along="y", across="y"))
+    with pytest.raises(ConfigError, match="fewer than 16 voxels"):
+        destriped(stack(light), DestripeConfig(along="z"))
     with pytest.raises(ContentError, match="NaN"):
         destriped(stack(np.where(light > 100, np.nan, light)))
     with pytest.raises(ValueError, match="strongest"):
