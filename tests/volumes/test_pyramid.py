@@ -1,11 +1,13 @@
 """Pyramids against a plain numpy reading of Burt and Adelson's equations."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from volumes.pyramid import collapse, expand, gaussian_pyramid, halving_axes, laplacian_pyramid, reduce
+from volumes.pyramid import collapse, detail, expand, gaussian_pyramid, halving_axes, laplacian_pyramid, reduce
 
 SHAPES = [(11, 37, 41), (1, 33, 20), (16, 16, 16), (3, 5, 100), (2, 2, 2), (1, 1, 9), (1, 1, 1)]
 SPACINGS = [(1.0, 1.0, 1.0), (4.0, 0.5, 0.5), (2.0, 0.3, 0.5)]
@@ -145,3 +147,22 @@ def test_the_input_is_not_written_to(rng):
     data = rng.random((9, 9, 9))
     data.flags.writeable = False
     collapse(laplacian_pyramid(data, (1, 1, 1)))
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("shape", [(11, 37, 41), (1, 33, 20), (3, 5, 100)])
+def test_a_detail_is_what_a_level_has_beyond_the_next(shape, spacing, rng):
+    gauss = gaussian_pyramid(rng.random(shape), spacing)
+    for fine, coarse in pairwise(gauss):
+        axes = tuple(i for i in range(3) if coarse.spacing_um[i] > fine.spacing_um[i])
+        out = np.full(fine.data.shape, np.nan)
+        assert detail(fine, coarse, out) is out
+        np.testing.assert_allclose(out, fine.data - expand(coarse.data, fine.data.shape, axes), atol=1e-15)
+        np.testing.assert_array_equal(detail(fine, coarse), out)
+
+
+def test_collapsing_leaves_the_bands_as_they_are(rng):
+    bands = laplacian_pyramid(rng.random((6, 20, 21)), (1.0, 1.0, 1.0))
+    before = [band.data.copy() for band in bands]
+    collapse(bands)
+    assert all(np.array_equal(band.data, was) for band, was in zip(bands, before, strict=True))

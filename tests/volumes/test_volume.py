@@ -170,3 +170,12 @@ def test_a_voxel_that_is_not_finite_is_refused_unless_masked(bad):
 
 def test_integers_are_always_finite():
     require_finite(from_array(np.zeros((3, 4, 5), np.uint16), SPACING, modality="CT"), "fixed")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_values_whose_sum_is_past_all_numbers_are_finite(dtype):
+    most = np.full((3, 4, 5), np.finfo(dtype).max)
+    require_finite(from_array(most, SPACING, modality="CT"), "fixed")
+    most[0, 0, 0], most[0, 0, 1] = np.inf, -np.inf
+    with pytest.raises(ContentError, match="fixed: 2 voxels are NaN or infinite"):
+        require_finite(from_array(most, SPACING, modality="CT"), "fixed")
