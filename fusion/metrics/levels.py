@@ -54,7 +54,7 @@ def levels(fused: AnyArray, sources: Sequence[AnyArray], spacing: Sequence[float
     if not sources:
         raise ConfigError("needs at least one source", field="sources")
     shape = np.shape(fused)
-    if len(shape) not in (2, 3):
+    if len(shape) not in (2, 3) or _looks_coloured(shape):
         remedy = "Give (y, x) or (z, y, x); of colours their grey: fusion.metrics.grey"
         raise ContentError("is neither a picture nor a volume", field="fused", value=shape, remedy=remedy)
     for i, source in enumerate(sources):
@@ -88,6 +88,11 @@ def window_axes(shape: Sequence[int], steps: Sequence[float], needed: int) -> tu
     :mod:`volumes.pyramid`. Along the others every slice stands for itself, and slices are pooled.
     """
     return tuple(i for i in range(len(shape)) if shape[i] >= needed and steps[i] < COARSER * min(steps))
+
+
+def _looks_coloured(shape: Sequence[int]) -> bool:
+    """A picture with its colours last would else be scored as a volume of three columns."""
+    return len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) >= 16
 
 
 def _grey(values: AnyArray, what: str) -> Grey:

@@ -62,6 +62,7 @@ NAN = np.full(SHAPE, np.nan)
         (np.eye(48, 50), [np.eye(48, 50)] * 2, ContentError, "never passes 1 anywhere.*times 255"),
         (np.eye(48, 50) * 9, [np.eye(48, 50) * 9, np.full(SHAPE, 7)], ContentError, r"sources\[1\]: is constant"),
         (np.zeros((48, 50, 3, 1)), [np.zeros((48, 50, 3, 1))], ContentError, "neither a picture nor a volume.*grey"),
+        (np.zeros((48, 50, 3)), [np.zeros((48, 50, 3))], ContentError, "neither a picture nor a volume.*grey"),
         (np.zeros((1, 1, 50)), [np.zeros((1, 1, 50))], ContentError, "fewer than two axes"),
         (np.eye(48, 50) > 0, [np.eye(48, 50) > 0] * 2, ContentError, "real numbers"),
         (np.eye(48, 50) * 9, [], ConfigError, "at least one source"),
