@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.color import deltaE_ciede2000, rgb2hsv, rgb2lab
 
 import fusion
+import volumes
 from fusion.colour import is_colour, luma, picture, rgb, structure, structure_movie
 from fusion.composite import composite
 from volumes import Channel, TimeLapse, Volume, from_array
@@ -80,6 +81,14 @@ def test_movies_are_fused_in_colour_on_one_scale(pet: Volume, mri: Volume) -> No
     for i in (0, 1):
         plain = fusion.fuse([one[i] for one in seen], fusion.LPFConfig(match=scales)).channel()
         assert np.allclose(luma(rgb(fused[i])), np.clip(scales[0].to_own(plain), 0, 255), atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["pet.ome.zarr", "pet.ome.tif"])
+def test_a_picture_stays_one_in_a_file(pet: Volume, mri: Volume, tmp_path: Path, name: str) -> None:
+    volumes.write(pet, tmp_path / name)
+    again = volumes.read(tmp_path / name, modality="PET")
+    assert np.array_equal(rgb(again), rgb(pet))
+    assert np.array_equal(fusion.fuse([again, mri]).array, fusion.fuse([pet, mri]).array)
 
 
 def test_what_does_not_go_with_a_picture_is_refused(pet: Volume, mri: Volume) -> None:
