@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
 
 from experiments.tasks.denoise import DenoiseTaskConfig
+from experiments.tasks.dmf_lp import DMFLPTaskConfig
+from experiments.tasks.dmf_lp_literal import LiteralTaskConfig
+from experiments.tasks.prior import PriorTaskConfig
 
-TaskConfig: TypeAlias = DenoiseTaskConfig
+TaskConfig: TypeAlias = Annotated[
+    DenoiseTaskConfig | DMFLPTaskConfig | LiteralTaskConfig | PriorTaskConfig, Field(discriminator="kind")
+]

@@ -6,33 +6,13 @@ L = ‖ε − ε_θ‖² + ᾱ_t [λ₁ Σ_m w_m |x̂₀ − S_m| + λ₂ (1 −
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from fusion.diffusion.literal_weights import LiteralWeights
 from fusion.diffusion.noise import FURTHEST, clean_estimate
-from fusion.losses.entropy import BINS, entropy_hinge, entropy_weights
+from fusion.losses.entropy import entropy_hinge, entropy_weights
 from fusion.losses.gradient import gradient_magnitude
 from fusion.losses.ssim import ssim
-
-
-class LiteralWeights(BaseModel):
-    """How much each term of the loss counts.
-
-    Parameters
-    ----------
-    intensity, structure, entropy, gradient : λ₁ … λ₄; 0 leaves a term out, uncomputed.
-    temperature : τ of the sources' local entropies, bits.
-    bins : B of the entropy.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    intensity: float = Field(default=1.0, ge=0)
-    structure: float = Field(default=1.0, ge=0)
-    entropy: float = Field(default=1.0, ge=0)
-    gradient: float = Field(default=1.0, ge=0)
-    temperature: float = Field(default=1.0, gt=0)
-    bins: int = Field(default=BINS, ge=2)
 
 
 def literal_loss(

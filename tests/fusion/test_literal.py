@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 import fusion
 from fusion.diffusion.literal import LiteralConfig, LiteralFuser, architecture, net_inputs, prefused
-from fusion.diffusion.literal_loss import LiteralWeights, literal_loss
+from fusion.diffusion.literal_loss import literal_loss
+from fusion.diffusion.literal_weights import LiteralWeights
 from fusion.diffusion.noise import alpha_bars, noised
 from fusion.diffusion.unet_sizes import UNetSizes
 from fusion.diffusion.weights import save_weights
