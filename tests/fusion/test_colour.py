@@ -196,6 +196,15 @@ def test_eight_bits_in_floating_numbers_are_known_by_their_size(hot: np.ndarray)
         white_of(picture(hot * 1e6, SPACING, modality="PET"))
 
 
+def test_white_can_be_stated_where_it_would_be_guessed_wrong(hot: np.ndarray) -> None:
+    """A dark frame of a movie in floating numbers on 255: bright structure beside it is not cut to 1."""
+    dark = picture(hot / 255 * 0.9, SPACING, modality="PET")
+    mr = grey(np.full(dark.grid.shape, 200.0))
+    made = Brightest().fuse([structure(dark), mr])
+    assert luma(rgb(recoloured(made, [dark, mr]))).max() < 1.01
+    assert np.allclose(luma(rgb(recoloured(made, [dark, mr], white=255.0))), 200, atol=1e-3)
+
+
 def test_channels_are_known_by_name_not_by_position(hot: np.ndarray) -> None:
     order = [Channel(name, "PET") for name in ("Blue", "red", "green")]
     shuffled = from_array(hot[[2, 0, 1]], SPACING, modality="PET", channels=order)
