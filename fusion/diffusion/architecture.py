@@ -14,7 +14,7 @@ class NetworkConfig(BaseModel):
     Parameters
     ----------
     widths : features on each level, finest first; one halving between two levels, so as many bands as halvings.
-    residual : ρ, what the correction may add at most, in shares of the spread of the sources.
+    residual : ρ, how far the result may lie beyond the sources, in shares of their spread.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -128,7 +128,8 @@ def _provenance(inputs: Inputs, prediction: Prediction) -> Tensor:
         seen = prediction.weights[i] * (bands[i].abs().amax(1, keepdim=True) + FAINT)
         total = seen if total is None else seen + expand(total, seen.shape[2:], inputs.plan[i])
     assert total is not None  # noqa: S101 - a pyramid has a base
-    return total / total.sum(1, keepdim=True)
+    share = total / total.sum(1, keepdim=True)
+    return prediction.gate * share + (1 - prediction.gate) * prediction.own
 
 
 def _base_shape(stacked: Tensor, plan: Plan) -> list[int]:

@@ -1,13 +1,15 @@
-"""The network of ``dmf-lp``: which source each detail comes from, and a bounded correction.
+"""The network of ``dmf-lp``: which source each voxel and each detail comes from, and a bounded correction.
 
 Every source goes through one encoder; what the sources show together is the mean and the maximum of their features, so
-neither their number nor their order plays a part. With wₘₗ ≥ 0, Σₘ wₘₗ = 1 for every band l of a Laplacian pyramid,
+neither their number nor their order plays a part. With vₘ and wₘₗ ≥ 0 that sum to 1 over the sources m, for every band
+l of a Laplacian pyramid, and 0 < g < 1,
 
-    x̂₁ = collapse(Σₘ wₘₗ Lₗ(Sₘ)) + ρ · spread · tanh(r),   spread = max over 3³ voxels of (maxₘ Sₘ − minₘ Sₘ).
+    x̂₁ = g · collapse(Σₘ wₘₗ Lₗ(Sₘ)) + (1 − g) Σₘ vₘ Sₘ + ρ · spread · tanh(r),   spread = maxₘ Sₘ − minₘ Sₘ,
 
-Equal sources have no spread and any weights give them back, so fuse(A, A) = A; fuse(A, B) = fuse(B, A). The weights say
-which source each detail came from, ρ · spread · |tanh r| how much was invented. The logits of the weights start from
-κₗ ln(local energy), so that an untrained network is a soft LP-F.
+held between minₘ Sₘ − ρ · spread and maxₘ Sₘ + ρ · spread: details of many scales, or the sources' own values where
+those are to stay. Equal sources have no spread and any weights give them back, so fuse(A, A) = A; fuse(A, B) =
+fuse(B, A); where all sources are black the result is. The weights say which source a voxel came from, and what goes
+beyond them how much was invented. Untrained, the network is a soft LP-F beside a soft maximum.
 
 All kernels are 3³. In a slice their middle planes act, as if the volume ended there: one set of weights serves both.
 """
@@ -27,6 +29,9 @@ from fusion.diffusion.bands import Plan, collapse, gaussian, laplacian, local_en
 
 FAINT = 1e-4
 """Local energy, on a scale of 1, below which a detail counts as noise in the first guess of the weights."""
+BASE, OWN = 4.0, 20.0
+"""First guess of a source's logit for each unit of its brightness: for the base, and for its own values."""
+HIDDEN = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +60,15 @@ class Prediction:
     ----------
     fused : (batch, 1, z, y, x), the estimate x̂₁ of the clean fused picture.
     weights : for each band and the base, finest first, (batch, sources, z, y, x) of that level.
-    invented : (batch, 1, z, y, x), what was added beyond the weighted sources.
+    own : v (batch, sources, z, y, x).
+    gate : g (batch, 1, z, y, x).
+    invented : (batch, 1, z, y, x), what ``fused`` has beyond the weighted sources.
     """
 
     fused: Tensor
     weights: list[Tensor]
+    own: Tensor
+    gate: Tensor
     invented: Tensor
 
 
@@ -78,13 +87,10 @@ class FusionNetwork(nn.Module):
         self.join = nn.ModuleList(Convolution(2 * width + 1, width) for width in widths)
         self.up = nn.ModuleList(Convolution(coarse, fine) for fine, coarse in pairwise(widths))
         self.decoder = nn.ModuleList(Block(width) for width in widths)
-        self.own = nn.ModuleList(nn.Conv3d(width, 16, 1) for width in widths)
-        self.shared = nn.ModuleList(nn.Conv3d(width, 16, 1) for width in widths)
-        self.logit = nn.ModuleList(nn.Conv3d(16, 1, 1, bias=False) for _ in widths)
-        self.kappa = nn.Parameter(torch.ones(len(widths)))
-        self.correction = Convolution(widths[0], 1)
-        for layer in (*self.logit, self.correction):
-            nn.init.zeros_(layer.weight)
+        self.votes = nn.ModuleList(Votes(width) for width in widths)
+        self.own_votes = Votes(widths[0])
+        self.correction = Convolution(widths[0], 2)
+        nn.init.zeros_(self.correction.weight)
 
     def forward(self, inputs: Inputs, state: Tensor, time: Tensor) -> Prediction:
         """The estimate of the clean fused picture.
@@ -98,11 +104,16 @@ class FusionNetwork(nn.Module):
         number, plan = inputs.sources.shape[1], inputs.plan
         own = [self._encoded(inputs.sources[:, m : m + 1], inputs.modalities[:, m], plan) for m in range(number)]
         shared = self._decoded(own, gaussian(state, plan), time, plan)
-        bands = laplacian(inputs.sources, plan)
-        weights = [self._weights(i, bands[i], [e[i] for e in own], shared[i], inputs) for i in range(len(bands))]
-        chosen = [(w * band).sum(1, keepdim=True) for w, band in zip(weights, bands, strict=True)]
-        invented = self._correction(inputs.sources, shared[0])
-        return Prediction(collapse(chosen, plan) + invented, weights, invented)
+        weights, details = self._details(inputs, own, shared)
+        kept = self.own_votes(OWN * inputs.sources, [e[0] for e in own], shared[0], None)
+        values = (kept * inputs.sources).sum(1, keepdim=True)
+        correction, gate = self.correction(shared[0]).to(values.dtype).split(1, 1)
+        gate = gate.sigmoid()
+        mixed = gate * details + (1 - gate) * values
+        low, high = inputs.sources.amin(1, keepdim=True), inputs.sources.amax(1, keepdim=True)
+        beyond = self.config.residual * (high - low)
+        fused = (mixed + beyond * correction.tanh()).clamp(low - beyond, high + beyond)
+        return Prediction(fused, weights, kept, gate, fused - mixed)
 
     def _encoded(self, source: Tensor, modality: Tensor, plan: Plan) -> list[Tensor]:
         x = self.enter(source) + self.modality(modality)[:, :, None, None, None]
@@ -126,23 +137,44 @@ class FusionNetwork(nn.Module):
             out.append(self.decoder[i](functional.silu(x)))
         return out[::-1]
 
-    def _weights(self, i: int, band: Tensor, own: Sequence[Tensor], shared: Tensor, inputs: Inputs) -> Tensor:
-        """Softmax over the sources of the first guess and what the features add to it."""
-        is_base = i == len(inputs.plan)
-        guess = 4 * band if is_base else 0.5 * torch.log(local_energy(band) + FAINT)
-        together = self.shared[i](shared)
-        added = [self.logit[i](functional.silu(self.own[i](features) + together)) for features in own]
-        logits = self.kappa[i] * guess + torch.cat(added, 1).to(band.dtype)
-        if inputs.barred is not None:
-            logits = logits.masked_fill(inputs.barred[i], float("-inf"))
-        return logits.softmax(1)
+    def _details(
+        self, inputs: Inputs, own: Sequence[list[Tensor]], shared: Sequence[Tensor]
+    ) -> tuple[list[Tensor], Tensor]:
+        """The weights of all bands, and the picture that the weighted bands make."""
+        bands, weights = laplacian(inputs.sources, inputs.plan), []
+        for i, band in enumerate(bands):
+            is_base = i == len(inputs.plan)
+            guess = BASE * band if is_base else 0.5 * torch.log(local_energy(band) + FAINT)
+            barred = None if inputs.barred is None else inputs.barred[i]
+            weights.append(self.votes[i](guess, [features[i] for features in own], shared[i], barred))
+        chosen = [(w * band).sum(1, keepdim=True) for w, band in zip(weights, bands, strict=True)]
+        return weights, collapse(chosen, inputs.plan)
 
-    def _correction(self, sources: Tensor, shared: Tensor) -> Tensor:
-        spread = sources.amax(1, keepdim=True) - sources.amin(1, keepdim=True)
-        z = 3 if spread.shape[2] > 1 else 1
-        # Spreads are not negative, so zeros outside count for nothing; torch's own padding refuses tiny volumes.
-        spread = functional.max_pool3d(functional.pad(spread, (1, 1, 1, 1, z // 2, z // 2)), (z, 3, 3), stride=1)
-        return self.config.residual * spread * torch.tanh(self.correction(shared).to(spread.dtype))
+
+class Votes(nn.Module):
+    """How much each source counts: a softmax over the sources of a first guess and what their features add to it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.own, self.shared = nn.Conv3d(width, HIDDEN, 1), nn.Conv3d(width, HIDDEN, 1)
+        self.logit = nn.Conv3d(HIDDEN, 1, 1, bias=False)
+        self.kappa = nn.Parameter(torch.ones(1))
+        nn.init.zeros_(self.logit.weight)
+
+    def forward(self, guess: Tensor, own: Sequence[Tensor], shared: Tensor, barred: Tensor | None) -> Tensor:
+        """Weights (batch, sources, z, y, x) that sum to 1.
+
+        Parameters
+        ----------
+        guess : logits to begin with, same shape.
+        own : each source's features (batch, width, z, y, x).
+        shared : those of all together.
+        barred : where a source may not count.
+        """
+        together = self.shared(shared)
+        added = [self.logit(functional.silu(self.own(features) + together)) for features in own]
+        logits = self.kappa * guess + torch.cat(added, 1).to(guess.dtype)
+        return (logits if barred is None else logits.masked_fill(barred, float("-inf"))).softmax(1)
 
 
 class Convolution(nn.Module):
