@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
 
 from fusion.metrics.levels import Grey
+from fusion.metrics.windows import windowed
 
 Vectors = Float64[np.ndarray, "axes ..."]
+
+SLOPE, SMOOTH = np.array([-1.0, 0.0, 1.0]), np.array([1.0, 2.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,12 @@ def edge_transfers(fused: Grey, sources: Sequence[Grey], steps: Sequence[float])
 
 def _sobel(values: Grey, steps: Sequence[float], zeros: bool) -> Vectors:
     """Differences over two voxels along each axis, smoothed by [1 2 1] along the others."""
-    from scipy.ndimage import correlate1d
-
-    mode: Literal["constant", "nearest"] = "constant" if zeros else "nearest"
+    wide = np.pad(values, 1, mode="constant" if zeros else "edge")
     out = np.empty((values.ndim, *values.shape))
     for axis, step in enumerate(steps):
-        part = values
+        part = wide
         for other in range(values.ndim):
-            part = correlate1d(part, [-1, 0, 1] if other == axis else [1, 2, 1], axis=other, mode=mode)
+            part = windowed(part, SLOPE if other == axis else SMOOTH, (other,))
         out[axis] = part / step
     return out
 

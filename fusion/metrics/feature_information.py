@@ -70,21 +70,26 @@ def _as_volume(values: Grey) -> Volume:
 
 @kernel
 def _mean_shared(a: Volume, b: Volume, depth: int, height: int, width: int) -> float:
+    rows, columns = a.shape[1:]
+    flat_a, flat_b = a.ravel(), b.ravel()
     places = depth * height * width
-    p, q, rows, columns = np.empty(places), np.empty(places), np.empty(2 * places), np.empty(2 * places)
+    offsets, k = np.empty(places, np.int64), 0
+    for i in range(width):
+        for j in range(height):
+            for n in range(depth):
+                offsets[k] = (n * rows + j) * columns + i
+                k += 1
+    p, q, log_p, log_q = np.empty(places), np.empty(places), np.empty(places), np.empty(places)
     stairs = (np.empty(2 * places, np.int64), np.empty(2 * places, np.int64), np.empty(2 * places))
     total, count = 0.0, 0
     for z in range(a.shape[0] - depth + 1):
-        for y in range(a.shape[1] - height + 1):
-            for x in range(a.shape[2] - width + 1):
-                equal, k = True, 0
-                for i in range(width):
-                    for j in range(height):
-                        for n in range(depth):
-                            p[k], q[k] = a[z + n, y + j, x + i], b[z + n, y + j, x + i]
-                            equal = equal and abs(p[k] - q[k]) < SAME
-                            k += 1
-                total += 1.0 if equal else _shared(p, q, rows, columns, stairs)
+        for y in range(rows - height + 1):
+            for x in range(columns - width + 1):
+                start, apart = (z * rows + y) * columns + x, 0.0
+                for k in range(places):
+                    p[k], q[k] = flat_a[start + offsets[k]], flat_b[start + offsets[k]]
+                    apart = max(apart, abs(p[k] - q[k]))
+                total += 1.0 if apart < SAME else _shared(p, q, log_p, log_q, stairs)
                 count += 1
     return total / count
 

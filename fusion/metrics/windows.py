@@ -1,4 +1,4 @@
-"""Weighted means over windows that lie wholly inside, one axis after the other."""
+"""Weighted sums over windows that lie wholly inside, one axis after the other."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def box(taps: int) -> Weights:
 
 
 def windowed(values: Grey, weights: Weights, axes: Sequence[int]) -> Grey:
-    """The weighted mean over each window inside; each of ``axes`` is shorter by ``taps`` − 1 after it.
+    """The weighted sum over each window inside; each of ``axes`` is shorter by ``taps`` − 1 after it.
 
     ``weights`` has an odd number of taps, no more than any of the axes has voxels.
     """
