@@ -76,7 +76,8 @@ class Explained:
     ----------
     fused : the result.
     provenance : a channel for each source, its share 0 to 1 of what is seen at each voxel; they sum to 1.
-    invented : what was added beyond the weighted sources, at most ρ times their spread, in the unit of ``fused``.
+    invented : how far ``fused`` is from the weighted sources alone, ≥ 0, in its unit: what the correction added, at
+        most ρ times their spread, and what it took to hold details that overshoot within their range.
     deviation : standard deviation of the samples; None without samples.
     """
 
