@@ -41,5 +41,7 @@ def batches(
     from torch.utils.data import DataLoader
 
     source = _Batches(task, seed)
+    for number in numbers[:1]:
+        source[number]  # what the task keeps for all its batches is made here, once, and shared by the processes
     options: dict[str, Any] = {"batch_size": None, "sampler": numbers, "num_workers": workers, "pin_memory": pinned}
     yield from DataLoader(cast("Any", source), **options)

@@ -57,7 +57,8 @@ def learner(task: Task, loop: LoopConfig) -> Learner:
     from accelerate.state import AcceleratorState
 
     require_device(loop)
-    AcceleratorState._reset_state(reset_partial_state=False)  # a precision of its own for every training in a process
+    # Each training of a process has a device and a precision of its own; accelerate keeps those of the first.
+    AcceleratorState._reset_state(reset_partial_state=True)
     precision = "bf16" if loop.precision == "bf16" else "no"
     accelerator = Accelerator(mixed_precision=precision, cpu=loop.device == "cpu")
     torch.manual_seed(loop.seed)

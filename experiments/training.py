@@ -88,7 +88,10 @@ def train(
         if done:
             return Trained(place.path, "finished", done["steps"], place.weights, done)
         stack.enter_context(repeatable(loop))
-        return _run(_Training(task, loop, learner(task, loop), place, owner(known)), watch)
+        made = learner(task, loop)
+        trained = _run(_Training(task, loop, made, place, owner(known)), watch)
+        made.accelerator.end_training()
+        return trained
 
 
 def first_process() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from experiments import cli
-from experiments.loop import LoopConfig
+from experiments.loop import RUNNING, LoopConfig
 from experiments.rehearsal import rehearse
 from experiments.sweep_config import sweep_schema
 from experiments.tasks.denoise import DenoiseTaskConfig
@@ -140,6 +141,14 @@ def test_a_missing_config_is_one_message(fusetrack: Callable, verb: str) -> None
     code, out, err = fusetrack(verb, "none.yaml")
     assert (code, out) == (1, "")
     assert "no such config" in err
+
+
+def test_the_page_of_training_tells_every_key_of_the_loop_and_its_default() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", page, re.MULTILINE))
+    defaults = {key: str(field.default) for key, field in LoopConfig.model_fields.items()}
+    assert {key: value for key, value in told.items() if key in defaults} == defaults
+    assert set(re.findall(r"`(\w+)`", page[page.index("The keys\n") : page.index("A finished training")])) == RUNNING
 
 
 @pytest.mark.parametrize(("name", "schema"), [("training", training_schema), ("sweep", sweep_schema)])
