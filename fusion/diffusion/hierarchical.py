@@ -52,6 +52,22 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Target:
+    """What the gradient should be, and what of the u-step never changes.
+
+    Parameters
+    ----------
+    gradients : g along z, y and x, (1, 1, z, y, x) each.
+    pull : the cosine transform of ψ ∇ᵀg.
+    stiffness : ψ ∇ᵀ∇ where that transform makes it diagonal.
+    """
+
+    gradients: list[Tensor]
+    pull: Tensor
+    stiffness: Tensor
+
+
+@dataclass(frozen=True)
 class State:
     """f and u, (1, 1, z, y, x) each."""
 
@@ -60,7 +76,7 @@ class State:
 
 
 def rectified(
-    clean: Tensor, variance: float, evidence: Evidence, target: Sequence[Tensor], steps: int = 1, sweeps: int = 1
+    clean: Tensor, variance: float, evidence: Evidence, target: Target, steps: int = 1, sweeps: int = 1
 ) -> State:
     """EM steps from f = x̂₀.
 
@@ -69,7 +85,7 @@ def rectified(
     clean : x̂₀, (1, 1, z, y, x).
     variance : r², above 0.
     evidence : the sources.
-    target : g, by :func:`steepest` of the same evidence.
+    target : by :func:`steepest` of the same evidence.
     steps, sweeps : EM steps, and how often u and f take turns in each.
     """
     state = started(clean, evidence, target)
@@ -80,21 +96,19 @@ def rectified(
     return state
 
 
-def started(clean: Tensor, evidence: Evidence, target: Sequence[Tensor]) -> State:
+def started(clean: Tensor, evidence: Evidence, target: Target) -> State:
     """f = x̂₀ and the best u for it: where EM begins."""
     return State(clean, _smooth(clean, evidence, target))
 
 
-def objective(state: State, clean: Tensor, variance: float, evidence: Evidence, target: Sequence[Tensor]) -> Tensor:
+def objective(state: State, clean: Tensor, variance: float, evidence: Evidence, target: Target) -> Tensor:
     """J(f, u), a number."""
     off = (state.fused - evidence.sources).square() + SMALLEST**2
     data = off.sqrt().sum() / evidence.deviation
     prior = (state.fused - clean).square().sum() / (2 * variance)
     split = evidence.coupling * (state.fused - state.smooth).square().sum() / 2
-    steep = sum(
-        ((mine - wanted).square().sum() for mine, wanted in zip(_forward(state.smooth, evidence), target, strict=True)),
-        start=torch.zeros_like(prior),
-    )
+    pairs = zip(_forward(state.smooth, evidence), target.gradients, strict=True)
+    steep = torch.stack([(mine - wanted).square().sum() for mine, wanted in pairs]).sum()
     return data + prior + split + evidence.gradient * steep / 2
 
 
@@ -103,19 +117,26 @@ def expected_precisions(fused: Tensor, evidence: Evidence) -> Tensor:
     return 1 / (evidence.deviation * ((fused - evidence.sources).square() + SMALLEST**2).sqrt())
 
 
-def steepest(evidence: Evidence) -> list[Tensor]:
-    """g along z, y and x, (1, 1, z, y, x) each: the forward differences of the source whose gradient is longest there.
+def steepest(evidence: Evidence) -> Target:
+    """g: at each voxel the forward differences of the source whose gradient is longest there.
 
     Where several are equally long, their mean: the order of the sources plays no part.
     """
     parts = _forward(evidence.sources, evidence)
     squares = torch.stack([part.square() for part in parts]).sum(0)
     longest = (squares == squares.amax(1, keepdim=True)).to(squares.dtype)
-    return [_over_sources(part * longest) / _over_sources(longest) for part in parts]
+    gradients = [_over_sources(part * longest) / _over_sources(longest) for part in parts]
+    pull, stiffness = torch.zeros_like(gradients[0]), torch.zeros_like(gradients[0])
+    for axis, part, length in zip((2, 3, 4), gradients, evidence.spacing, strict=True):
+        pull = pull + evidence.gradient * _adjoint(part, axis) / length
+        n = part.shape[axis]
+        squared = (2 - 2 * torch.cos(torch.arange(n, dtype=torch.float64) * (math.pi / n))) / length**2
+        stiffness = stiffness + evidence.gradient * squared.to(part).reshape([n if i == axis else 1 for i in range(5)])
+    return Target(gradients, _cosines(pull), stiffness)
 
 
 def _turn(
-    fused: Tensor, clean: Tensor, variance: float, precisions: Tensor, evidence: Evidence, target: Sequence[Tensor]
+    fused: Tensor, clean: Tensor, variance: float, precisions: Tensor, evidence: Evidence, target: Target
 ) -> State:
     smooth = _smooth(fused, evidence, target)
     above = _over_sources(precisions * evidence.sources) + clean / variance + evidence.coupling * smooth
@@ -127,24 +148,12 @@ def _over_sources(terms: Tensor) -> Tensor:
     return terms.sort(dim=1).values.sum(1, keepdim=True)
 
 
-def _smooth(fused: Tensor, evidence: Evidence, target: Sequence[Tensor]) -> Tensor:
-    """argmin_u J: (η + ψ ∇ᵀ∇) u = η f + ψ ∇ᵀ g; the cosine transform's squares of frequencies are those of ∇ᵀ∇."""
+def _smooth(fused: Tensor, evidence: Evidence, target: Target) -> Tensor:
+    """argmin_u J: (η + ψ ∇ᵀ∇) u = η f + ψ ∇ᵀ g."""
     if evidence.gradient == 0:
         return fused
-    right = evidence.coupling * fused
-    laplacian = torch.zeros_like(fused)
-    for axis, (part, length) in enumerate(zip(target, evidence.spacing, strict=True)):
-        right = right + evidence.gradient * _adjoint(part, axis + 2) / length
-        n = fused.shape[axis + 2]
-        frequency = (2 - 2 * torch.cos(torch.arange(n, dtype=torch.float64) * (math.pi / n))) / length**2
-        shape = [n if i == axis + 2 else 1 for i in range(5)]
-        laplacian = laplacian + frequency.to(fused).reshape(shape)
-    for axis in (2, 3, 4):
-        right = _transformed(right, axis, inverse=False)
-    right = right / (evidence.coupling + evidence.gradient * laplacian)
-    for axis in (2, 3, 4):
-        right = _transformed(right, axis, inverse=True)
-    return right
+    right = evidence.coupling * _cosines(fused) + target.pull
+    return _cosines(right / (evidence.coupling + target.stiffness), inverse=True)
 
 
 def _forward(x: Tensor, evidence: Evidence) -> list[Tensor]:
@@ -164,14 +173,17 @@ def _adjoint(part: Tensor, axis: int) -> Tensor:
     return torch.cat([nothing, inner], axis) - torch.cat([inner, nothing], axis)
 
 
-def _transformed(x: Tensor, axis: int, inverse: bool) -> Tensor:
-    """The orthonormal cosine transform (DCT-II) along one axis, as a product with its matrix: any length will do."""
-    n = x.shape[axis]
-    if n == 1:
-        return x
+def _cosines(x: Tensor, inverse: bool = False) -> Tensor:
+    """The orthonormal cosine transform (DCT-II) along z, y and x, or its inverse, as products: any length will do."""
+    for axis in (2, 3, 4):
+        if x.shape[axis] > 1:
+            matrix = _cosine_matrix(x.shape[axis]).to(x)
+            x = (x.movedim(axis, -1) @ (matrix if inverse else matrix.T)).movedim(-1, axis)
+    return x
+
+
+def _cosine_matrix(n: int) -> Tensor:
     k = torch.arange(n, dtype=torch.float64)
     matrix = torch.cos(math.pi / n * (k[None] + 0.5) * k[:, None]) * math.sqrt(2 / n)
     matrix[0] /= math.sqrt(2)
-    matrix = matrix.to(x)
-    along = x.movedim(axis, -1) @ (matrix if inverse else matrix.T)
-    return along.movedim(-1, axis)
+    return matrix
