@@ -6,6 +6,7 @@ import copy
 import itertools
 import json
 import math
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,21 @@ def test_batches_are_the_same_from_any_number_of_processes(toy) -> None:
     assert len(alone) == len(helped) == 4
     assert all(torch.equal(a, b) for a, b in zip(alone, helped, strict=True))
     assert torch.equal(alone[1], toy().batch(3, 5)["x"])
+
+
+def test_what_a_task_keeps_for_its_batches_is_made_once_for_all_helpers(toy, tmp_path: Path) -> None:
+    class Keeping(toy):
+        @cached_property
+        def pool(self):
+            with (tmp_path / "made").open("a") as file:
+                file.write("once\n")
+            return [1.0]
+
+        def batch(self, seed, step):
+            return {"x": torch.tensor(self.pool) * (step + 0 * seed)}
+
+    assert [float(b["x"]) for b in batches(Keeping(), 0, range(1, 5), workers=2)] == [1, 2, 3, 4]
+    assert (tmp_path / "made").read_text() == "once\n"
 
 
 def test_helpers_change_no_bit_of_the_result(toy, loop, tensors, same, tmp_path: Path) -> None:
