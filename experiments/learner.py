@@ -71,17 +71,21 @@ def learner(task: Task, loop: LoopConfig) -> Learner:
 
 
 def require_device(loop: LoopConfig) -> None:
-    """Refuse a device that is not there.
+    """Refuse a device that is not there, and arithmetic that it gets wrong.
 
     Raises
     ------
-    ConfigError : there is no such device; never is another one taken in its place.
+    ConfigError : there is no such device, and never is another one taken in its place; or bf16 on a CPU.
     """
     import torch
 
     if loop.device == "cuda" and not torch.cuda.is_available():
         remedy = "Use --set loop.device=cpu, or a machine and a torch with CUDA"
         raise ConfigError("torch sees no such device here", field="loop.device", value="cuda", remedy=remedy)
+    if loop.device == "cpu" and loop.precision == "bf16":
+        # Seen with torch 2.13: gradients of 3-D kernels come out as 1e34 or NaN, or wrong without a sign of it.
+        problem = "on a CPU oneDNN's bfloat16 gradients of 3-D convolutions are wrong"
+        raise ConfigError(problem, field="loop.precision", value="bf16", remedy="Use float32, or device cuda")
 
 
 def advance(learner: Learner, task: Task, loop: LoopConfig, step: int, batches: Iterator[Mapping[str, Tensor]]) -> Step:

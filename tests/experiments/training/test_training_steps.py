@@ -20,6 +20,7 @@ from experiments.ema import decay_at, follow
 from experiments.learner import advance, learner, repeatable
 from experiments.loop import LoopConfig, learning_rate
 from experiments.training import train
+from volumes.errors import ConfigError
 
 
 class Still(nn.Module):
@@ -179,6 +180,14 @@ def test_another_seed_is_another_training(toy, loop, tensors, same, tmp_path: Pa
     assert not same(a, b)
 
 
+def test_bf16_on_a_cpu_is_refused_since_its_gradients_are_wrong_there(toy, loop, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="bfloat16 gradients") as caught:
+        train(toy(), loop(precision="bf16"), tmp_path / "half")
+    assert "loop.precision" in str(caught.value)
+    assert not (tmp_path / "half").exists()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="bf16 is trained on a GPU only")
 def test_bf16_is_the_arithmetic_s_and_not_the_weights_kind(toy, loop, tensors, tmp_path: Path) -> None:
     kinds = []
 
@@ -188,12 +197,12 @@ def test_bf16_is_the_arithmetic_s_and_not_the_weights_kind(toy, loop, tensors, t
             made[0].register_forward_hook(lambda _module, _given, out: kinds.append(out.dtype))
             return made
 
-    train(Watched(), loop(precision="bf16"), tmp_path / "half")
+    train(Watched(), loop(precision="bf16", device="cuda"), tmp_path / "half")
     assert torch.bfloat16 in kinds
     found = tensors(tmp_path / "half" / "weights.safetensors")
     assert {t.dtype for t in found.values() if t.is_floating_point()} == {torch.float32}
     kinds.clear()
-    train(Watched(), loop(), tmp_path / "whole")
+    train(Watched(), loop(device="cuda"), tmp_path / "whole")
     assert set(kinds) == {torch.float32}
 
 
