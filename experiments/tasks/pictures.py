@@ -6,12 +6,13 @@ stacks count as clean; a stack that stands alone gets a partner, another look at
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy import ndimage
 
 from experiments.entries import Closed
@@ -30,16 +31,24 @@ MODALITY_OF: dict[Kind, str] = {
     "ct": "CT",
     "mri": "MRI",
 }
-PARTNERS = 12
-"""Pieces cut from each real stack."""
+DATA = "FUSETRACK_DATA"
+"""The variable that names the folder of real data that does not come with the package."""
 
 
 class Stack(Closed):
     """One specimen's real volumes on one grid."""
 
-    files: tuple[Path, ...] = Field(min_length=1)
+    files: tuple[Path, ...] = Field((), description="paths from the config's own folder")
+    data: tuple[str, ...] = Field((), description="instead: paths in the folder that FUSETRACK_DATA names")
     modalities: tuple[str, ...] = Field(min_length=1, description="one for each file")
     unit: str | None = Field(None, description="unit of length, where the files state none")
+    pieces: int = Field(40, gt=0, description="slices that are given partners")
+
+    @model_validator(mode="after")
+    def _one_each(self) -> Stack:
+        if bool(self.files) == bool(self.data) or len(self.modalities) != len(self.files or self.data):
+            raise ValueError("needs either files or data, and one modality for each")
+        return self
 
 
 class PicturesConfig(Closed):
@@ -126,7 +135,7 @@ class Pictures:
         real = [
             _partnered(stack, size, np.random.default_rng([self.seed, 1, i, k]))
             for i, stack in enumerate(self._stacks)
-            for k in range(PARTNERS)
+            for k in range(self.config.stacks[i].pieces)
         ]
         return [*drawn, *real]
 
@@ -192,10 +201,16 @@ def _modality(look: Look, rng: np.random.Generator) -> str:
 
 
 def _read(stack: Stack) -> Scene:
-    if len(stack.files) != len(stack.modalities):
-        raise ConfigError("needs one modality for each file", field="stacks", value=stack.modalities)
-    volumes = [read(f, modality=m, unit=stack.unit) for f, m in zip(stack.files, stack.modalities, strict=True)]
+    paths = stack.files or tuple(_data_folder(stack) / name for name in stack.data)
+    volumes = [read(f, modality=m, unit=stack.unit) for f, m in zip(paths, stack.modalities, strict=True)]
     return Scene(np.stack([_on_one_scale(v.channel(), v.channel())[0] for v in volumes]), stack.modalities)
+
+
+def _data_folder(stack: Stack) -> Path:
+    if DATA not in os.environ:
+        remedy = f"Set {DATA} to the folder of real data, or leave this stack out"
+        raise ConfigError("is in a folder that is not named", field="stacks.data", value=stack.data, remedy=remedy)
+    return Path(os.environ[DATA])
 
 
 def _cut(stacked: ChannelVoxels, shape: Shape3, rng: np.random.Generator) -> ChannelVoxels:

@@ -191,8 +191,9 @@ class Convolution(nn.Module):
         """(batch, inside, z, y, x) → (batch, outside, …), (n + 1) // 2 voxels along the halved axes."""
         stride = tuple(2 if axis in halved else 1 for axis in range(3))
         if x.shape[2] == 1:
-            flat = functional.conv2d(x.squeeze(2), self.weight[:, :, 1], self.bias, stride[1:], padding=1)
-            return flat.unsqueeze(2)
+            plane = x.squeeze(2).contiguous(memory_format=torch.channels_last)
+            return functional.conv2d(plane, self.weight[:, :, 1], self.bias, stride[1:], padding=1).unsqueeze(2)
+        x = x.contiguous(memory_format=torch.channels_last_3d)
         return functional.conv3d(x, self.weight, self.bias, stride, padding=1)
 
 

@@ -28,6 +28,10 @@ LEVELS = 255.0
 ENOUGH = 0.02
 """Relative gain below which a figure pulls three times as hard."""
 BINS = 32
+LOUDEST = 30.0
+FAINT = 1e-7
+RANGE = 6.0
+"""Of SSIM: near the published 2 of 255, where black must stay black, and less steep there."""
 
 
 def objective(
@@ -44,7 +48,7 @@ def objective(
     undegraded : which items were seen clean (batch,) bool.
     """
     terms: dict[str, Tensor] = {}
-    seen, there = fused[undegraded], sources[undegraded]
+    seen, there = tamed(fused[undegraded]), sources[undegraded]
     if config.target:
         terms["target"] = config.target * 10 * _error(config, fused, target, undegraded)
     if config.gains:
@@ -58,6 +62,23 @@ def objective(
         hinge = boundary_entropy_hinge(fused.clamp(0, 1), sources.clamp(0, 1), BINS)
         terms["boundary_entropy"] = config.boundary_entropy * hinge.mean()
     return terms
+
+
+def tamed(fused: Tensor) -> Tensor:
+    """The same picture, for whose gradient no voxel counts more than :data:`LOUDEST` times the median of its item.
+
+    The figures are steep where gradients vanish or all is black, and a single voxel there would drown the others.
+    """
+    out = fused * 1
+    if out.requires_grad and len(out):
+        out.register_hook(_bounded)  # type: ignore[no-untyped-call]
+    return out
+
+
+def _bounded(gradient: Tensor) -> Tensor:
+    flat = gradient.nan_to_num(0.0, 0.0, 0.0).flatten(1)
+    limit = LOUDEST * flat.abs().median(1, keepdim=True).values + FAINT
+    return flat.clamp(-limit, limit).reshape(gradient.shape)
 
 
 def _error(config: ObjectiveConfig, fused: Tensor, target: Tensor, undegraded: Tensor) -> Tensor:
@@ -86,7 +107,7 @@ def _figures(fused: Tensor, sources: Tensor) -> Mapping[str, Tensor]:
         own = sources[:, m : m + 1]
         out[f"VIF{m}"] = visual_fidelity(LEVELS * own, LEVELS * fused)
         out[f"Q{m}"] = edge_transfer(own, fused)
-        similar.append(ssim(LEVELS * own, LEVELS * fused, 2.0, uniform_window(), sampled=True, inner=True)[:, 0])
+        similar.append(ssim(LEVELS * own, LEVELS * fused, RANGE, uniform_window(), sampled=True, inner=True)[:, 0])
     return {**out, "SSIM": torch.stack(similar).sum(0)}
 
 

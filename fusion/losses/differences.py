@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-FAINT = 1e-8
+FAINT = 1e-6
+"""Added to the product of the two sums of squares: what is constant has no correlation, and no steep gradient."""
 
 
 def difference_correlation(fused: Tensor, sources: Tensor) -> Tensor:
@@ -33,4 +34,4 @@ def correlation(x: Tensor, y: Tensor) -> Tensor:
     """Pearson's r of each item (batch,); 0 where one is constant."""
     a, b = x.flatten(1), y.flatten(1)
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
-    return (a * b).sum(1) / ((a * a).sum(1) * (b * b).sum(1) + FAINT**2).sqrt()
+    return (a * b).sum(1) / ((a * a).sum(1) * (b * b).sum(1) + FAINT).sqrt()

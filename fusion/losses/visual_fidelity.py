@@ -19,6 +19,8 @@ NOISE = 2.0
 SCALES = 4
 FAINT = 1e-10
 """Variances below this count as 0."""
+LITTLE = 1.0
+"""What a source tells in all, log₁₀, at least: one that is nearly flat has nothing to be faithful to."""
 
 
 def visual_fidelity(source: Tensor, fused: Tensor) -> Tensor:
@@ -40,7 +42,7 @@ def visual_fidelity(source: Tensor, fused: Tensor) -> Tensor:
             break
         above, below = _information(reference, other, window)
         told, asked = told + above, asked + below
-    return (told / asked.clamp_min(FAINT)).reshape(len(source), -1).mean(1)
+    return (told / asked.clamp_min(LITTLE)).reshape(len(source), -1).mean(1)
 
 
 def _information(source: Tensor, fused: Tensor, window: tuple[float, ...]) -> tuple[Tensor, Tensor]:
