@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from experiments.tasks.pictures import PARTNERS, Pictures, PicturesConfig, Scene, Stack, specimens
+from experiments.tasks.pictures import Pictures, PicturesConfig, Scene, Stack, specimens
 from volumes import from_array
 from volumes.errors import ConfigError
 from volumes.io import write
@@ -122,7 +123,7 @@ def stack(tmp_path: Path, rng: np.random.Generator) -> Stack:
         data = 500 * body * (1 + texture * rng.normal(size=body.shape))
         files.append(tmp_path / f"{name}.nii.gz")
         write(from_array(data.astype(np.float32), (1000.0, 1000.0, 1000.0), modality="MRI"), files[-1])
-    return Stack(files=tuple(files), modalities=("MRI", "CT"))
+    return Stack(files=tuple(files), modalities=("MRI", "CT"), pieces=12)
 
 
 def test_real_stacks_are_volumes_and_slices_with_partners(stack: Stack) -> None:
@@ -131,7 +132,7 @@ def test_real_stacks_are_volumes_and_slices_with_partners(stack: Stack) -> None:
     assert whole.modalities == ("MRI", "CT")
     assert whole.clean.shape == (2, 14, 30, 32)
     assert np.quantile(whole.clean[0], (0.005, 0.998)) == pytest.approx((0, 1), abs=1e-5)
-    assert len(pictures._flat) == PARTNERS
+    assert len(pictures._flat) == 12
     for scene in pictures._flat:
         assert len(scene.clean) == len(scene.modalities) == 4
         assert scene.modalities[:2] == ("MRI", "CT")
@@ -143,16 +144,30 @@ def test_real_stacks_are_volumes_and_slices_with_partners(stack: Stack) -> None:
 
 
 def test_a_single_stack_gets_another_look_at_its_own_body(stack: Stack) -> None:
-    alone = Stack(files=stack.files[:1], modalities=("MRI",))
+    alone = Stack(files=stack.files[:1], modalities=("MRI",), pieces=9)
     pictures = Pictures(EMPTY.model_copy(update={"stacks": (alone,)}), 1)
-    assert [len(scene.clean) for scene in pictures._flat] == [3] * PARTNERS
+    assert [len(scene.clean) for scene in pictures._flat] == [3] * 9
     dark = [(other[scene.clean[0] < 0.02] < 0.05).mean() for scene in pictures._flat for other in scene.clean[1:]]
     assert np.median(dark) > 0.7, "where the body is not, its partner is dark"
     (piece,) = pictures.pieces(np.random.default_rng(0), (8, 12, 12), 2, 1)
     assert piece.clean.shape == (2, 8, 12, 12)
 
 
-def test_a_stack_needs_a_modality_for_each_file(stack: Stack) -> None:
-    wrong = Stack(files=stack.files, modalities=("MRI",))
-    with pytest.raises(ConfigError, match="one modality for each file"):
-        Pictures(EMPTY.model_copy(update={"stacks": (wrong,)}))._solid  # noqa: B018
+def test_a_stack_needs_a_modality_for_each_file_and_one_kind_of_place(stack: Stack) -> None:
+    for wrong in (
+        {"files": stack.files, "modalities": ("MRI",)},
+        {"data": ("a.nii.gz",), "modalities": ("MRI", "CT")},
+        {"files": stack.files[:1], "data": ("a.nii.gz",), "modalities": ("MRI",)},
+        {"modalities": ("MRI",)},
+    ):
+        with pytest.raises(ValidationError, match="needs either files or data, and one modality for each"):
+            Stack(**wrong)
+
+
+def test_a_stack_may_lie_in_the_folder_of_real_data(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = Pictures(EMPTY.model_copy(update={"stacks": (Stack(data=("a.nii.gz",), modalities=("MRI",)),)}))
+    monkeypatch.delenv("FUSETRACK_DATA", raising=False)
+    with pytest.raises(ConfigError, match="Set FUSETRACK_DATA"):
+        pictures._stacks  # noqa: B018
+    monkeypatch.setenv("FUSETRACK_DATA", str(stack.files[0].parent))
+    assert pictures._stacks[0].clean.shape == (1, 14, 30, 32)

@@ -124,6 +124,8 @@ def test_the_order_of_sources_leaves_no_trace_where_all_are_equally_strong(rng: 
     shut[:, 1] = True
     torch.testing.assert_close(chosen_by_energy(bands, shut), one)
     torch.testing.assert_close(chosen_by_energy(bands[:, [2, 0, 1]], shut[:, [2, 0, 1]]), one)
+    blank = torch.cat([0 * one, one], 1)
+    assert chosen_by_energy(blank, shut[:, :2]).abs().max() == 0, "one that is open and blank before one that is barred"
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5), (1, 5, 4)])

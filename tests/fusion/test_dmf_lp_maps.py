@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import torch
 from scipy import ndimage
 
 import fusion
+from fusion.diffusion import inference
 from fusion.diffusion.architecture import NetworkConfig, architecture_of
 from fusion.diffusion.dmf_lp import DMFLPConfig
 from fusion.diffusion.network import FusionNetwork
 from fusion.diffusion.weights import save_weights
+from fusion.ranges import robust_range
 from volumes import Volume, from_array
 
 SMALL = NetworkConfig(widths=(8, 8, 8))
@@ -172,6 +175,23 @@ def test_deviation_grows_with_sigma_and_without_it_samples_are_the_plain_walk(co
     assert deviations[0] < deviations[1] < deviations[2]
 
 
+def test_samples_give_their_mean_and_their_standard_deviation(config, rng, monkeypatch) -> None:
+    """Of walks that end at 0.1, 0.2 and 0.3 of the joint range."""
+    ends = iter((0.1, 0.2, 0.3))
+
+    def walk(estimate: Callable, start: torch.Tensor, *_: object) -> torch.Tensor:
+        estimate(start, 0.0)
+        return torch.full_like(start, next(ends))
+
+    monkeypatch.setattr(inference, "walk", walk)
+    pair = [volume(drawn(rng)), volume(3 * drawn(rng), "CT")]
+    ranges = [robust_range(v.channel(), "") for v in pair]
+    low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+    found = changed(config, samples=3, steps=2, match="none").build().explain(pair)
+    assert np.abs(found.fused.array - (low + 0.2 * (high - low))).max() < 1e-5 * (high - low)
+    assert np.abs(found.deviation.array - 0.1 * (high - low)).max() < 1e-5 * (high - low)
+
+
 def test_deviation_is_in_the_unit_of_the_fused(config, rng: np.random.Generator) -> None:
     a, b = drawn(rng), drawn(rng)
     own = changed(config, samples=3, steps=2).build()
@@ -189,5 +209,5 @@ def test_a_walk_of_more_steps_is_another_answer_of_the_same_network(config, rng:
 
 def test_half_precision_is_near(config: DMFLPConfig, rng: np.random.Generator) -> None:
     pair = [volume(drawn(rng)), volume(drawn(rng), "CT")]
-    exact, half = (changed(config, precision=p).build().fuse(pair).array for p in ("float32", "bf16"))
+    exact, half = (changed(config, precision=p).build().fuse(pair).array for p in ("float32", "bfloat16"))
     assert 0 < np.abs(exact - half).max() < 0.05 * np.ptp(exact)
