@@ -10,6 +10,9 @@
 
 from fusion import metrics
 from fusion.config import FuserConfig
+from fusion.diffusion.ddfm import DDFMConfig
+from fusion.diffusion.dmf_lp import DMFLP, DMFLPConfig, Explained
+from fusion.diffusion.literal import LiteralConfig
 from fusion.fuse import fuse
 from fusion.fuser import Fuser
 from fusion.lpf import LPF, LPFConfig
@@ -20,11 +23,16 @@ from fusion.wavelet import DWTConfig
 from fusion.weighted import WeightedConfig
 
 __all__ = [
+    "DMFLP",
     "LPF",
+    "DDFMConfig",
+    "DMFLPConfig",
     "DWTConfig",
+    "Explained",
     "Fuser",
     "FuserConfig",
     "LPFConfig",
+    "LiteralConfig",
     "MaxConfig",
     "MeanConfig",
     "Scale",

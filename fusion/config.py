@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeAlias, get_args
 from pydantic import Field, TypeAdapter, ValidationError
 
 from fusion.diffusion.ddfm import DDFMConfig
+from fusion.diffusion.dmf_lp import DMFLPConfig
 from fusion.diffusion.literal import LiteralConfig
 from fusion.lpf import LPFConfig
 from fusion.pixelwise import MaxConfig, MeanConfig
@@ -16,15 +17,15 @@ from fusion.weighted import WeightedConfig
 from volumes.errors import ConfigError
 
 FuserConfig: TypeAlias = Annotated[
-    LPFConfig | MeanConfig | MaxConfig | WeightedConfig | DWTConfig | LiteralConfig | DDFMConfig,
+    LPFConfig | MeanConfig | MaxConfig | WeightedConfig | DWTConfig | DMFLPConfig | LiteralConfig | DDFMConfig,
     Field(discriminator="kind"),
 ]
 """The configurations of all fusers, told apart by ``kind``."""
 
-CONFIGS = (LPFConfig, MeanConfig, MaxConfig, WeightedConfig, DWTConfig, LiteralConfig, DDFMConfig)
+CONFIGS = (LPFConfig, MeanConfig, MaxConfig, WeightedConfig, DWTConfig, DMFLPConfig, LiteralConfig, DDFMConfig)
 """Their classes."""
 
-Kind: TypeAlias = Literal["lpf", "mean", "max", "weighted", "dwt", "dmf-lp-literal", "ddfm"]
+Kind: TypeAlias = Literal["lpf", "mean", "max", "weighted", "dwt", "dmf-lp", "dmf-lp-literal", "ddfm"]
 
 KINDS: tuple[str, ...] = get_args(Kind)
 """The names that :func:`of_kind` knows."""

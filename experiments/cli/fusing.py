@@ -20,8 +20,8 @@ def fuse(
     ] = (),
     unit: Unit = None,
     kind: Annotated[
-        Literal["lpf", "mean", "max", "weighted", "dwt"],
-        Parameter(help="How: lpf joins details level by level; the others are there to compare with."),
+        Literal["lpf", "dmf-lp", "ddfm", "dmf-lp-literal", "mean", "max", "weighted", "dwt"],
+        Parameter(help="How: lpf joins details level by level, dmf-lp is learnt; others are there to compare with."),
     ] = "lpf",
     set_: Annotated[
         tuple[str, ...], Parameter(name="--set", negative="", help="KEY=VALUE: another setting of the kind.")

@@ -18,8 +18,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fusion.diffusion.architecture import NetworkConfig, number_of
+from fusion.diffusion.device import DeviceName, Precision
 from fusion.matched import fused_on_common_scale, matched_scales
-from fusion.ranges import robust_range
 from fusion.scales import Match, Scale
 from volumes import Channel, Volume
 from volumes.errors import ContentError
@@ -39,8 +39,8 @@ class DMFLPConfig(BaseModel):
     seed : of the samples.
     match : how the sources come onto one scale, as for LP-F.
     block : voxels along the side of a block; larger volumes are fused block by block, on two blocks' memory.
-    precision : of the network; ``bf16`` is faster on processors that have it.
     device : refused where it is not there.
+    precision : of the network; ``bfloat16`` is faster on processors that have it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,8 +54,8 @@ class DMFLPConfig(BaseModel):
     seed: int = Field(0, ge=0)
     match: Match = "percentile"
     block: int = Field(144, ge=64)
-    precision: Literal["float32", "bf16"] = "float32"
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: DeviceName = "cpu"
+    precision: Precision = "float32"
 
     @model_validator(mode="after")
     def _samples_need_steps(self) -> DMFLPConfig:
@@ -140,16 +140,16 @@ class DMFLP:
     ) -> Voxels:
         """The network sees the sources' joint range as 0 to 1, so that their unit plays no part."""
         from fusion.diffusion.inference import maps_of
+        from fusion.diffusion.unit_range import unit_range
 
-        ranges = [robust_range(source, f"volumes[{i}]") for i, source in enumerate(sources)]
-        low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
-        span = high - low if high > low else 1.0
-        stacked = np.stack([(source - np.float32(low)) / np.float32(span) for source in sources])
+        found_range = unit_range(sources)
+        low, span = np.float32(found_range.low), np.float32(found_range.span)
+        stacked = np.stack([(source - low) / span for source in sources])
         modalities = [number_of(_modality(volume, channel)) for volume in volumes]
         maps = maps_of(self.config, stacked, masks, modalities, spacing_um, keep=found is not None)
-        maps[0] = maps[0] * np.float32(span) + np.float32(low)
+        maps[0] = maps[0] * span + low
         if found is not None:
-            maps[len(sources) + 1 :] *= np.float32(span)
+            maps[len(sources) + 1 :] *= span
             found.append(maps)
         return np.asarray(maps[0])
 

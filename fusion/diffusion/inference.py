@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,16 +15,16 @@ from fusion.diffusion.architecture import NetworkConfig, architecture_of
 from fusion.diffusion.bands import Plan, expand, laplacian, plan_of, prefused
 from fusion.diffusion.blocks import Block, blocks, joined
 from fusion.diffusion.bridge import Estimate, walk
+from fusion.diffusion.device import DeviceName, computing_in, require_device
 from fusion.diffusion.network import FusionNetwork, Inputs, Prediction
 from fusion.diffusion.weights import load_into
 from fusion.gaps import barred
-from volumes.errors import ConfigError
 from volumes.shapes import ChannelVoxels, Mask, Triple
 
 if TYPE_CHECKING:
     from fusion.diffusion.dmf_lp import DMFLPConfig
 
-SHIPPED = "dmf_lp.safetensors"
+SHIPPED = Path(__file__).parent.parent / "weights" / "dmf_lp.safetensors"
 """The weights that come with the package."""
 
 HALO = 16
@@ -99,8 +98,7 @@ def _block(
         kept[:] = [network(inputs, state, torch.full((1,), time, device=state.device))]
         return kept[0].fused
 
-    bf16 = config.precision == "bf16"
-    with torch.inference_mode(), torch.autocast(config.device, dtype=torch.bfloat16, enabled=bf16):
+    with torch.inference_mode(), computing_in(config.precision, torch.device(config.device)):
         start = prefused(inputs.sources, inputs.plan, inputs.barred)
         if config.samples > 1:
             drawn = torch.cat([_sample(config, estimate, start, seed, k) for k in range(config.samples)])
@@ -140,20 +138,15 @@ def _base_shape(stacked: Tensor, plan: Plan) -> list[int]:
     return shape
 
 
-def _network(weights: Path | None, network: NetworkConfig, device: str) -> FusionNetwork:
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("torch sees no such device here", field="device", value=device, remedy="Use device: cpu")
-    if weights is not None:
-        stamp = weights.stat().st_mtime_ns if weights.is_file() else 0
-        return _loaded(weights, stamp, network, device)
-    with as_file(files("fusion.diffusion") / SHIPPED) as path:
-        return _loaded(path, 0, network, device)
+def _network(weights: Path | None, network: NetworkConfig, device: DeviceName) -> FusionNetwork:
+    path = weights or SHIPPED
+    return _loaded(path, path.stat().st_mtime_ns if path.is_file() else 0, network, device)
 
 
 @lru_cache(maxsize=4)
-def _loaded(path: Path, stamp: int, network: NetworkConfig, device: str) -> FusionNetwork:
+def _loaded(path: Path, stamp: int, network: NetworkConfig, device: DeviceName) -> FusionNetwork:
     """Read once for each version of the file: the frames of a movie share a network."""
     del stamp
     loaded = FusionNetwork(network)
     load_into(loaded, path, architecture_of(network))
-    return loaded.eval().requires_grad_(False).to(device)
+    return loaded.eval().requires_grad_(False).to(require_device(device))

@@ -36,6 +36,8 @@ TITLES = {
     "MaxConfig": "fuse: max",
     "WeightedConfig": "fuse: weighted",
     "DWTConfig": "fuse: dwt",
+    "DMFLPConfig": "fuse: dmf-lp",
+    "NetworkConfig": "network: of dmf-lp",
     "LiteralConfig": "fuse: dmf-lp-literal",
     "DDFMConfig": "fuse: ddfm",
     "Likelihood": "likelihood: what the sources say",
