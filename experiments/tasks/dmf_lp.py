@@ -17,6 +17,7 @@ from pydantic import Field
 from experiments.entries import Closed
 from experiments.task import Task, Validation
 from experiments.tasks.pictures import Pictures, PicturesConfig, Piece, Scene, specimens
+from experiments.tasks.recovery import middle_plane, recovery
 from fusion.diffusion.architecture import NetworkConfig, architecture_of, number_of
 from fusion.diffusion.objective_config import ObjectiveConfig
 from volumes.shapes import AnyArray, Shape3
@@ -55,6 +56,7 @@ class DMFLPTaskConfig(Closed):
     seed: int = Field(0, ge=0, description="of the pool of pictures")
     specimens: int = Field(6, gt=0, description="phantoms held out to validate on")
     steps: tuple[int, ...] = Field((1,), min_length=1, description="numbers of steps to validate with")
+    swapped: bool = Field(False, description="validate also with the other sources of another phantom, as a control")
 
     def build(self) -> Task:
         """The task; importing torch is left to the loop."""
@@ -122,11 +124,14 @@ class DMFLPTask:
         for number, scene in enumerate(self._held_out):
             found, target, start = _recovered(model, scene, self.config)
             rows = {"LP-F of the degraded": start, **{f"{n} steps": one for n, one in found.items()}}
+            if self.config.swapped:
+                other = self._held_out[(number + 1) % len(self._held_out)]
+                rows["swapped"] = _recovered(model, _swapped(scene, other), self.config)[0][self.config.steps[0]]
             for name, one in rows.items():
-                for metric, value in _against(one, target).items():
+                for metric, value in recovery(one, target).items():
                     scores.setdefault(f"{metric}, {name}", {})[f"specimen {number}"] = value
             if number == 0:
-                images = {"target": _plane(target), **{name: _plane(one) for name, one in rows.items()}}
+                images = {"target": middle_plane(target), **{name: middle_plane(one) for name, one in rows.items()}}
         return Validation(scores, images, criterion=f"PSNR, {self.config.steps[0]} steps")
 
     def metadata(self) -> Mapping[str, object]:
@@ -138,7 +143,7 @@ class DMFLPTask:
         }
 
     @cached_property
-    def _held_out(self) -> list[Scene]:
+    def _held_out(self) -> tuple[Scene, ...]:
         return specimens(self.config.seed + HELD_OUT, self.config.specimens, self.config.pictures.solid_size)
 
 
@@ -156,6 +161,15 @@ def _start(path: PathConfig, sources: Tensor, noise: Tensor, prefused: Tensor) -
     if path.start == "noise":
         return noise
     return prefused if path.start == "lpf" else sources.mean(1, keepdim=True)
+
+
+def _swapped(scene: Scene, other: Scene) -> Scene:
+    """The first source of one specimen beside the others of another: what recovers as well from it uses one alone."""
+    assert scene.taken is not None and other.taken is not None  # noqa: S101, PT018 - phantoms are taken
+    number = min(len(scene.clean), len(other.clean))
+    clean = np.concatenate([scene.clean[:1], other.clean[1:number]])
+    taken = np.concatenate([scene.taken[:1], other.taken[1:number]])
+    return Scene(clean, (scene.modalities[0], *other.modalities[1:number]), taken)
 
 
 def _recovered(model: nn.Module, scene: Scene, config: DMFLPTaskConfig) -> tuple[dict[int, Tensor], Tensor, Tensor]:
@@ -179,15 +193,3 @@ def _recovered(model: nn.Module, scene: Scene, config: DMFLPTaskConfig) -> tuple
         return fused
 
     return {n: walk(estimate, start, n) for n in config.steps}, prefused(clean, plan), before
-
-
-def _against(found: Tensor, target: Tensor) -> dict[str, float]:
-    from fusion.losses.ssim import ssim
-
-    span = float(target.amax() - target.amin())
-    error = float((found - target).square().mean())
-    return {"PSNR": 10 * float(np.log10(span**2 / error)), "SSIM": float(ssim(found, target, span))}
-
-
-def _plane(volume: Tensor) -> AnyArray:
-    return np.asarray(volume[0, 0, volume.shape[2] // 2].clamp(0, 1).float().cpu().numpy())

@@ -122,7 +122,7 @@ class LiteralTask:
         }
 
     @cached_property
-    def _held_out(self) -> list[Scene]:
+    def _held_out(self) -> tuple[Scene, ...]:
         return specimens(self.config.seed + HELD_OUT, self.config.specimens, self.config.pictures.solid_size)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -151,7 +151,8 @@ class Pictures:
         return [_read(stack) for stack in self.config.stacks]
 
 
-def specimens(seed: int, count: int, size: int) -> list[Scene]:
+@lru_cache(maxsize=8)
+def specimens(seed: int, count: int, size: int) -> tuple[Scene, ...]:
     """Phantoms of ``size``³ voxels before two or three instruments, clean and as those wrote them."""
     kinds: tuple[Kind, ...] = ("light_sheet", "confocal", "swir", "ct", "mri")
     out = []
@@ -167,7 +168,7 @@ def specimens(seed: int, count: int, size: int) -> list[Scene]:
             *(_on_one_scale(sample.clean[k].channel(), sample.images[k].channel()) for k in instruments), strict=True
         )
         out.append(Scene(np.stack(clean), tuple(MODALITY_OF[k] for k in instruments), np.stack(taken)))
-    return out
+    return tuple(out)
 
 
 def _on_one_scale(clean: Voxels, taken: Voxels) -> tuple[Voxels, Voxels]:
