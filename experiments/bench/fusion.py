@@ -118,7 +118,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--patients", nargs="+", default=(), help="these alone")
     parser.add_argument("--weights", type=Path, help="of dmf-lp; left out: those that come with the package")
     parser.add_argument("--literal", type=Path, help="weights of dmf-lp-literal")
-    parser.add_argument("--prior", type=Path, help="weights of ddfm; left out: those that come with the package")
+    parser.add_argument(
+        "--prior", type=Path, help="weights of ddfm, which is left out without them unless it is among --kinds"
+    )
     return parser.parse_args(arguments)
 
 

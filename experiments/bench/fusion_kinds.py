@@ -78,7 +78,7 @@ class Named:
 def named(
     names: Sequence[str] | None, weights: Path | None = None, literal: Path | None = None, prior: Path | None = None
 ) -> list[Named]:
-    """The fusers of these names; without names all whose weights are there.
+    """The fusers of these names; without names all whose weights are there. ``ddfm`` is slow: its must be given then.
 
     Parameters
     ----------
@@ -97,7 +97,8 @@ def named(
     unknown = sorted(set(names or ()) - set(KINDS))
     if unknown:
         raise ConfigError("are no kinds", field="--kinds", value=unknown, remedy=f"Known: {', '.join(KINDS)}")
-    chosen = [name for name in KINDS if name in names] if names else [n for n in KINDS if _there(n, files)]
+    there = [name for name in KINDS if _there(name, files) and (name != PRIOR_KIND or prior is not None)]
+    chosen = [name for name in KINDS if name in names] if names else there
     for name in chosen:
         if not _there(name, files):
             raise ConfigError("has no weights", field="--kinds", value=name, remedy="Name their file, see --help")

@@ -11,6 +11,7 @@ from PIL import Image
 
 import volumes
 from experiments.bench import fusion as bench
+from experiments.bench import fusion_kinds
 from experiments.bench.fusion_kinds import KINDS, ONE_EACH, RULES, MaxAndMin, Named, measuring, named
 from experiments.bench.fusion_pairs import SEEN, Pair, pairs, patient_of
 from experiments.bench.fusion_rows import FIGURES, Row, read_rows, row_of, write_rows
@@ -112,6 +113,15 @@ def test_kinds_are_known_and_their_weights_must_be_there(tmp_path: Path) -> None
     assert {one.sha for one in found} == {"ba7816bf8f01"}
     assert [one.fuser.config.steps for one in found] == [1, 4]
     assert all(one.fuser.config.match == "none" for one in found)
+
+
+def test_the_slow_one_takes_part_only_where_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "w").write_bytes(b"abc")
+    monkeypatch.setattr(fusion_kinds, "PRIOR", tmp_path / "w")
+    monkeypatch.setattr(fusion_kinds, "_learnt", lambda *_: MaxAndMin())
+    assert "ddfm" not in [one.name for one in named(None)]
+    assert [one.name for one in named(["ddfm"])] == ["ddfm"]
+    assert "ddfm" in [one.name for one in named(None, prior=tmp_path / "w")]
 
 
 def test_only_what_has_a_scale_can_measure_it() -> None:
