@@ -105,9 +105,10 @@ class FusionNetwork(nn.Module):
         own = [self._encoded(inputs.sources[:, m : m + 1], inputs.modalities[:, m], plan) for m in range(number)]
         shared = self._decoded(own, gaussian(state, plan), time, plan)
         weights, details = self._details(inputs, own, shared)
-        kept = self.own_votes(OWN * inputs.sources, [e[0] for e in own], shared[0], None)
+        absent = None if inputs.barred is None else inputs.barred[0]
+        kept = self.own_votes(OWN * inputs.sources, [e[0] for e in own], shared[0], absent)
         values = (kept * inputs.sources).sum(1, keepdim=True)
-        correction, gate = self.correction(shared[0]).to(values.dtype).split(1, 1)
+        correction, gate = self.correction(calmed(shared[0])).to(values.dtype).split(1, 1)
         gate = gate.sigmoid()
         mixed = gate * details + (1 - gate) * values
         low, high = inputs.sources.amin(1, keepdim=True), inputs.sources.amax(1, keepdim=True)
@@ -119,7 +120,7 @@ class FusionNetwork(nn.Module):
         x = self.enter(source) + self.modality(modality)[:, :, None, None, None]
         levels = [self.encoder[0](functional.silu(x))]
         for i, axes in enumerate(plan):
-            x = functional.silu(self.down[i](levels[-1], axes))
+            x = functional.silu(self.down[i](calmed(levels[-1]), axes))
             levels.append(self.encoder[i + 1](x))
         return levels
 
@@ -131,9 +132,9 @@ class FusionNetwork(nn.Module):
         for i in reversed(range(len(plan) + 1)):
             levels = [features[i] for features in own]
             together = torch.cat([_mean(levels), _greatest(levels), state[i].to(levels[0].dtype)], 1)
-            x = self.join[i](together) + offsets[i][:, :, None, None, None].to(together.dtype)
+            x = self.join[i](calmed(together)) + offsets[i][:, :, None, None, None].to(together.dtype)
             if out:
-                x = x + _doubled(self.up[i](out[-1]), x.shape[2:], plan[i])
+                x = x + _doubled(self.up[i](calmed(out[-1])), x.shape[2:], plan[i])
             out.append(self.decoder[i](functional.silu(x)))
         return out[::-1]
 
@@ -171,8 +172,8 @@ class Votes(nn.Module):
         shared : those of all together.
         barred : where a source may not count.
         """
-        together = self.shared(shared)
-        added = [self.logit(functional.silu(self.own(features) + together)) for features in own]
+        together = self.shared(calmed(shared))
+        added = [self.logit(functional.silu(self.own(calmed(features)) + together)) for features in own]
         logits = self.kappa * guess + torch.cat(added, 1).to(guess.dtype)
         return (logits if barred is None else logits.masked_fill(barred, float("-inf"))).softmax(1)
 
@@ -198,7 +199,7 @@ class Convolution(nn.Module):
 
 
 class Block(nn.Module):
-    """x + conv(silu(conv(x))), both of one width; the second starts small."""
+    """x + conv(silu(conv(calmed x))), both of one width; the second starts small."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -208,8 +209,16 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as ``x``."""
-        added: Tensor = self.second(functional.silu(self.first(x)))
+        added: Tensor = self.second(functional.silu(self.first(calmed(x))))
         return x + added
+
+
+def calmed(x: Tensor) -> Tensor:
+    """x / √(1 + mean over the channels of x²) at every voxel: small features stay, large ones cannot grow without end.
+
+    Of one voxel alone, so that a block's features are those of the whole.
+    """
+    return x * torch.rsqrt(1 + (x * x).mean(1, keepdim=True))
 
 
 def _mean(features: Sequence[Tensor]) -> Tensor:
