@@ -29,8 +29,11 @@ from fusion.diffusion.bands import Plan, collapse, gaussian, laplacian, local_en
 
 FAINT = 1e-4
 """Local energy, on a scale of 1, below which a detail counts as noise in the first guess of the weights."""
-BASE, OWN = 4.0, 20.0
-"""First guess of a source's logit for each unit of its brightness: for the base, and for its own values."""
+BASE, OWN, DARK = 4.0, 8.0, 0.002
+"""First guess of a source's logit: a multiple of its brightness for the base; for its own values of the logarithm, so
+that of two nearly black ones too the brighter wins."""
+GATE = -2.0
+"""First guess of the logit of g: mostly the sources' own values."""
 HIDDEN = 16
 
 
@@ -91,6 +94,7 @@ class FusionNetwork(nn.Module):
         self.own_votes = Votes(widths[0])
         self.correction = Convolution(widths[0], 2)
         nn.init.zeros_(self.correction.weight)
+        nn.init.constant_(self.correction.bias[1:], GATE)
 
     def forward(self, inputs: Inputs, state: Tensor, time: Tensor) -> Prediction:
         """The estimate of the clean fused picture.
@@ -106,7 +110,8 @@ class FusionNetwork(nn.Module):
         shared = self._decoded(own, gaussian(state, plan), time, plan)
         weights, details = self._details(inputs, own, shared)
         absent = None if inputs.barred is None else inputs.barred[0]
-        kept = self.own_votes(OWN * inputs.sources, [e[0] for e in own], shared[0], absent)
+        guess = OWN * torch.log(inputs.sources.clamp_min(0) + DARK)
+        kept = self.own_votes(guess, [e[0] for e in own], shared[0], absent)
         values = (kept * inputs.sources).sum(1, keepdim=True)
         correction, gate = self.correction(calmed(shared[0])).to(values.dtype).split(1, 1)
         gate = gate.sigmoid()

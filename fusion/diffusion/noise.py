@@ -128,8 +128,7 @@ def gaussian(shape: tuple[int, ...], seed: int, device: torch.device) -> Tensor:
 
 
 def _times(walk: Scheduler, steps: int, strength: float, device: torch.device) -> Tensor:
-    with warnings.catch_warnings():
-        # diffusers 0.42 makes a numpy array of a tensor in a way that numpy 2 warns of.
-        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+    # diffusers 0.42 makes a numpy array of a tensor in a way that numpy 2 warns of.
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
         walk.set_timesteps(steps, device=device)
     return walk.timesteps[steps - max(1, round(strength * steps)) :]

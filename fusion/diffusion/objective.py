@@ -1,10 +1,11 @@
 """What ``dmf-lp`` is trained for: the clean target, and that each clean source stays to be seen.
 
 L = λ_t |x̂₁ − x₁| + λ_g Σ_k hinge(gain_k) + λ_e Σₘ edges + λ_h entropy, x₁ the LP-F of the clean sources. Gains are
-those of the field's figures, relative to the pixelwise maximum: VIF and Q of each source apart, so that none is bought
-at the other's cost, SCD and SSIM; a loss counts three times what a gain does. They are asked where the sources came
-undegraded: there nothing is to be recovered, and what remains is to show all of them. Metrics that are losses are no
-evidence of quality: the edges lost, d′ and the recovery of the target are judged beside them.
+those of the field's figures over the pixelwise maximum, in shares of what they usually are: VIF and Q of each source
+apart, so that none is bought at the other's cost, SCD and SSIM; a loss counts three times what a gain does. They are
+asked where the sources came undegraded: there nothing is to be recovered, and what remains is to show all of them.
+Metrics that are losses are no evidence of quality: the edges lost, d′ and the recovery of the target are judged beside
+them.
 """
 
 from __future__ import annotations
@@ -28,9 +29,13 @@ LEVELS = 255.0
 ENOUGH = 0.02
 """Relative gain below which a figure pulls three times as hard."""
 BINS = 32
+USUAL = {"SCD": 2.5, "VIF": 0.3, "Q": 0.5, "SSIM": 1.4}
+"""What the figures of the pixelwise maximum are about, a source; twice that of SCD, which is the easiest to raise."""
+FLAT = 0.03
+"""Deviation, on the scale of 1, below which a source shows nothing to be judged by."""
 LOUDEST = 30.0
 FAINT = 1e-7
-RANGE = 6.0
+RANGE = 4.0
 """Of SSIM: near the published 2 of 255, where black must stay black, and less steep there."""
 
 
@@ -95,9 +100,11 @@ def _gains(fused: Tensor, sources: Tensor, similarity: float) -> Tensor:
     after = _figures(fused, sources)
     total = fused.new_zeros(len(fused))
     for name, figure in after.items():
-        gain = (figure - before[name]) / before[name].abs().clamp_min(0.1)
-        total = total + (similarity if name == "SSIM" else 1.0) * _bent(gain)
-    return -total.mean()
+        kind = name.rstrip("0123456789")
+        gain = (figure - before[name]) / USUAL[kind]
+        total = total + (similarity if kind == "SSIM" else 1.0) * _bent(gain)
+    shown = (sources.flatten(2).std(2) > FLAT).all(1).to(total.dtype)
+    return -(shown * total).mean()
 
 
 def _figures(fused: Tensor, sources: Tensor) -> Mapping[str, Tensor]:
