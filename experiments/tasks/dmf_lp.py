@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -43,6 +44,7 @@ class DMFLPTaskConfig(Closed):
 
     kind: Literal["dmf-lp"] = "dmf-lp"
     network: NetworkConfig = NetworkConfig()
+    weights: Path | None = Field(None, description="weights of this network to begin from; left out: none")
     pictures: PicturesConfig = PicturesConfig()
     path: PathConfig = PathConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
@@ -74,10 +76,14 @@ class DMFLPTask:
         object.__setattr__(self, "pictures", Pictures(self.config.pictures, self.config.seed))
 
     def model(self) -> nn.Module:
-        """The network, fresh."""
+        """The network, fresh or with the weights to begin from."""
         from fusion.diffusion.network import FusionNetwork
+        from fusion.diffusion.weights import load_into
 
-        return FusionNetwork(self.config.network)
+        network = FusionNetwork(self.config.network)
+        if self.config.weights:
+            load_into(network, self.config.weights, architecture_of(self.config.network))
+        return network
 
     def batch(self, seed: int, step: int) -> Mapping[str, Tensor]:
         """``clean``, ``degraded`` (batch, sources, z, y, x), ``modalities``, ``time`` (batch,) and ``noise``."""

@@ -21,6 +21,7 @@ from fusion.diffusion.objective import objective
 from fusion.diffusion.objective_config import ObjectiveConfig
 from fusion.diffusion.weights import save_weights
 from volumes import from_array
+from volumes.errors import WeightsError
 
 POOL = PicturesConfig(planes=4, solids=2, plane_size=48, solid_size=16)
 TINY = DMFLPTaskConfig(
@@ -218,3 +219,14 @@ def test_weights_of_the_task_are_those_that_the_fuser_loads(tmp_path: Path, rng:
 def test_a_setting_out_of_range_is_refused(wrong: dict) -> None:
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         DMFLPTaskConfig(**wrong)
+
+
+def test_training_may_begin_from_weights_of_the_same_network_and_of_no_other(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    first = task().model()
+    file = tmp_path / "weights.safetensors"
+    save_weights(file, first, task().metadata())
+    again = task(weights=file).model()
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    with pytest.raises(WeightsError, match="another network"):
+        task(weights=file, network=NetworkConfig(widths=(8, 8))).model()
