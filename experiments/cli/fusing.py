@@ -20,7 +20,7 @@ def fuse(
     ] = (),
     unit: Unit = None,
     kind: Annotated[
-        Literal["lpf", "dmf-lp", "ddfm", "dmf-lp-literal", "mean", "max", "weighted", "dwt"],
+        Literal["lpf", "mean", "max", "weighted", "dwt", "dmf-lp", "dmf-lp-literal", "ddfm"],
         Parameter(help="How: lpf joins details level by level, dmf-lp is learnt; others are there to compare with."),
     ] = "lpf",
     set_: Annotated[
