@@ -119,7 +119,7 @@ def weight_files(
     """The file of each learnt kind's weights; None where none is known."""
     from fusion.diffusion.inference import SHIPPED
 
-    ours = dict.fromkeys(STEPS, weights if weights is not None else SHIPPED)
+    ours = dict.fromkeys(STEPS, weights if weights is not None else SHIPPED["show"])
     return {**ours, LITERAL: literal, PRIOR_KIND: prior if prior is not None else PRIOR}
 
 

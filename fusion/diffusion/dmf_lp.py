@@ -31,7 +31,9 @@ class DMFLPConfig(BaseModel):
 
     Parameters
     ----------
-    weights : a file that ``fusetrack train`` wrote; None takes those that come with the package.
+    goal : which of the package's weights: those that ``show`` clean sources at their best, or those that ``recover``
+        what noisy and blurred ones would show if they were clean.
+    weights : a file that ``fusetrack train`` wrote; None takes the package's own.
     network : the architecture that the weights must have.
     steps : of the walk along the bridge; one is the regression.
     samples : 0 is deterministic; K ≥ 2 draws K walks, gives their mean, and their deviation in :meth:`DMFLP.explain`.
@@ -46,6 +48,7 @@ class DMFLPConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["dmf-lp"] = "dmf-lp"
+    goal: Literal["show", "recover"] = "show"
     weights: Path | None = None
     network: NetworkConfig = NetworkConfig()
     steps: int = Field(1, ge=1, le=1000)

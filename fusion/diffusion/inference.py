@@ -24,8 +24,9 @@ from volumes.shapes import ChannelVoxels, Mask, Triple
 if TYPE_CHECKING:
     from fusion.diffusion.dmf_lp import DMFLPConfig
 
-SHIPPED = Path(__file__).parent.parent / "weights" / "dmf_lp.safetensors"
-"""The weights that come with the package."""
+WEIGHTS = Path(__file__).parent.parent / "weights"
+SHIPPED = {"show": WEIGHTS / "dmf_lp.safetensors", "recover": WEIGHTS / "dmf_lp_recover.safetensors"}
+"""The weights that come with the package, by what they are for."""
 
 HALO = 16
 """Voxels by which a block sees beyond what it gives."""
@@ -57,7 +58,7 @@ def maps_of(
     -------
     (1, z, y, x), or (1 + sources + 1 or 2, z, y, x), float32.
     """
-    network = _network(config.weights, config.network, config.device)
+    network = _network(config.weights or SHIPPED[config.goal], config.network, config.device)
     shape = (sources.shape[1], sources.shape[2], sources.shape[3])
     number = 1 + (len(sources) + 1 + (config.samples > 1)) * keep
 
@@ -138,8 +139,7 @@ def _base_shape(stacked: Tensor, plan: Plan) -> list[int]:
     return shape
 
 
-def _network(weights: Path | None, network: NetworkConfig, device: DeviceName) -> FusionNetwork:
-    path = weights or SHIPPED
+def _network(path: Path, network: NetworkConfig, device: DeviceName) -> FusionNetwork:
     return _loaded(path, path.stat().st_mtime_ns if path.is_file() else 0, network, device)
 
 

@@ -184,7 +184,7 @@ def test_missing_damaged_and_foreign_weights_are_told_apart(config, rng, tmp_pat
     for other in (NetworkConfig(widths=(8, 8)), NetworkConfig(widths=(8, 8, 8), residual=0.1)):
         with pytest.raises(WeightsError, match=r"architecture\.(widths|residual)"):
             fusion.fuse(pair, changed(config, network=other).build())
-    monkeypatch.setattr(inference, "SHIPPED", tmp_path / "nothing.safetensors")
+    monkeypatch.setattr(inference, "SHIPPED", {"show": tmp_path / "nothing.safetensors"})
     with pytest.raises(WeightsError, match=r"nothing\.safetensors.*is not there"):
         fusion.fuse(pair, DMFLPConfig().build())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import permutations
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.nn import functional
 
 from fusion.diffusion.architecture import MODALITIES, NetworkConfig, architecture_of, number_of
 from fusion.diffusion.bands import collapse, gaussian, laplacian, plan_of, prefused
-from fusion.diffusion.network import BASE, FAINT, OWN, Convolution, FusionNetwork, Inputs, Prediction
+from fusion.diffusion.network import BASE, DARK, FAINT, GATE, OWN, Convolution, FusionNetwork, Inputs, Prediction
 from volumes.modality import KNOWN
 
 SMALL = NetworkConfig(widths=(6, 8, 8, 8), residual=0.5)
@@ -177,8 +178,9 @@ def test_a_fresh_network_is_a_soft_choice_by_energy_beside_a_soft_maximum(rng: n
         root = (energy + FAINT).sqrt()
         assert (weight - root / root.sum(1, keepdim=True)).abs().max() < 1e-9
     assert (out.weights[-1] - (BASE * bands[-1]).softmax(1)).abs().max() < 1e-12
-    assert (out.own - (OWN * sources).softmax(1)).abs().max() < 1e-12
-    assert (out.gate - 0.5).abs().max() == 0
+    powers = (sources.clamp_min(0) + DARK) ** OWN
+    assert (out.own - powers / powers.sum(1, keepdim=True)).abs().max() < 1e-12
+    assert (out.gate - 1 / (1 + math.exp(-GATE))).abs().max() < 1e-12
     assert torch.equal(out.fused, predicted(fresh, inputs, time=0.9).fused)
 
 
