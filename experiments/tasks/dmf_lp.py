@@ -18,7 +18,7 @@ from pydantic import Field
 from experiments.entries import Closed
 from experiments.task import Task, Validation
 from experiments.tasks.pictures import Pictures, PicturesConfig, Piece, Scene, specimens
-from experiments.tasks.recovery import middle_plane, recovery
+from experiments.tasks.recovery import judged
 from fusion.diffusion.architecture import NetworkConfig, architecture_of, number_of
 from fusion.diffusion.objective_config import ObjectiveConfig
 from volumes.shapes import AnyArray, Shape3
@@ -125,20 +125,16 @@ class DMFLPTask:
 
     def validate(self, model: nn.Module) -> Validation:
         """PSNR and SSIM of every held-out phantom against the LP-F of its clean sources, for each number of steps."""
-        scores: dict[str, dict[str, float]] = {}
-        images: dict[str, AnyArray] = {}
-        for number, scene in enumerate(self._held_out):
-            found, target, start = _recovered(model, scene, self.config)
-            rows = {"LP-F of the degraded": start, **{f"{n} steps": one for n, one in found.items()}}
-            if self.config.swapped:
-                other = self._held_out[(number + 1) % len(self._held_out)]
-                rows["swapped"] = _recovered(model, _swapped(scene, other), self.config)[0][self.config.steps[0]]
-            for name, one in rows.items():
-                for metric, value in recovery(one, target).items():
-                    scores.setdefault(f"{metric}, {name}", {})[f"specimen {number}"] = value
-            if number == 0:
-                images = {"target": middle_plane(target), **{name: middle_plane(one) for name, one in rows.items()}}
-        return Validation(scores, images, criterion=f"PSNR, {self.config.steps[0]} steps")
+        specimens = (self._rows(model, number, scene) for number, scene in enumerate(self._held_out))
+        return judged(specimens, f"PSNR, {self.config.steps[0]} steps")
+
+    def _rows(self, model: nn.Module, number: int, scene: Scene) -> tuple[dict[str, Tensor], Tensor]:
+        found, target, start = _recovered(model, scene, self.config)
+        rows = {"LP-F of the degraded": start, **{f"{n} steps": one for n, one in found.items()}}
+        if self.config.swapped:
+            other = self._held_out[(number + 1) % len(self._held_out)]
+            rows["swapped"] = _recovered(model, _swapped(scene, other), self.config)[0][self.config.steps[0]]
+        return rows, target
 
     def metadata(self) -> Mapping[str, object]:
         """The architecture, and on which path it was trained."""

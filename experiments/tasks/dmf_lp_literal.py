@@ -17,11 +17,11 @@ from pydantic import Field
 from experiments.entries import Closed
 from experiments.task import Task, Validation
 from experiments.tasks.pictures import Pictures, PicturesConfig, Scene, specimens
-from experiments.tasks.recovery import middle_plane, recovery
+from experiments.tasks.recovery import judged
 from fusion.diffusion.literal import INPUTS, architecture, net_inputs, prefused
 from fusion.diffusion.literal_weights import LiteralWeights
 from fusion.diffusion.unet_sizes import UNetSizes
-from volumes.shapes import AnyArray, ChannelVoxels, Shape3
+from volumes.shapes import ChannelVoxels, Shape3
 
 if TYPE_CHECKING:
     import torch
@@ -98,20 +98,15 @@ class LiteralTask:
 
     def validate(self, model: nn.Module) -> Validation:
         """PSNR and SSIM of every held-out phantom against the LP-F of its clean sources."""
-        scores: dict[str, dict[str, float]] = {}
-        images: dict[str, AnyArray] = {}
         device = next(model.parameters()).device
-        name = f"{self.config.steps} steps"
-        for number, scene in enumerate(self._held_out):
-            degraded = scene.clean if scene.taken is None else scene.taken
-            true, before = (_prefused(own).to(device) for own in (scene.clean, degraded))
-            rows = {"LP-F of the degraded": before, name: _walked(model, degraded, self.config.steps, device)}
-            for row, one in rows.items():
-                for metric, value in recovery(one, true).items():
-                    scores.setdefault(f"{metric}, {row}", {})[f"specimen {number}"] = value
-            if number == 0:
-                images = {"target": middle_plane(true), **{row: middle_plane(one) for row, one in rows.items()}}
-        return Validation(scores, images, criterion=f"PSNR, {name}")
+        specimens = (self._rows(model, scene, device) for scene in self._held_out)
+        return judged(specimens, f"PSNR, {self.config.steps} steps")
+
+    def _rows(self, model: nn.Module, scene: Scene, device: torch.device) -> tuple[dict[str, Tensor], Tensor]:
+        degraded = scene.clean if scene.taken is None else scene.taken
+        true, before = (_prefused(own).to(device) for own in (scene.clean, degraded))
+        walked = _walked(model, degraded, self.config.steps, device)
+        return {"LP-F of the degraded": before, f"{self.config.steps} steps": walked}, true
 
     def metadata(self) -> Mapping[str, object]:
         """The architecture, and what its loss was."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments.task import Validation
 from volumes.shapes import AnyArray
 
 if TYPE_CHECKING:
@@ -19,6 +21,25 @@ def recovery(found: Tensor, true: Tensor) -> dict[str, float]:
     span = max(float(true.amax() - true.amin()), 1e-6)
     error = max(float((found - true).square().mean()), 1e-12)
     return {"PSNR": 10 * float(np.log10(span**2 / error)), "SSIM": float(ssim(found, true, span))}
+
+
+def judged(specimens: Iterable[tuple[Mapping[str, Tensor], Tensor]], criterion: str) -> Validation:
+    """The :func:`recovery` of every row of every specimen, and the first specimen's middle planes.
+
+    Parameters
+    ----------
+    specimens : of each, what was found by the row's name, and the true picture.
+    criterion : ``PSNR, <row>`` or ``SSIM, <row>``, by which the best network is chosen.
+    """
+    scores: dict[str, dict[str, float]] = {}
+    images: dict[str, AnyArray] = {}
+    for number, (rows, true) in enumerate(specimens):
+        for name, one in rows.items():
+            for metric, value in recovery(one, true).items():
+                scores.setdefault(f"{metric}, {name}", {})[f"specimen {number}"] = value
+        if number == 0:
+            images = {"target": middle_plane(true), **{name: middle_plane(one) for name, one in rows.items()}}
+    return Validation(scores, images, criterion)
 
 
 def middle_plane(volume: Tensor) -> AnyArray:

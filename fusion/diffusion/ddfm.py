@@ -66,7 +66,7 @@ class DDFMConfig(BaseModel):
 
     Parameters
     ----------
-    weights : file of a trained prior; None for the one that comes with the package.
+    weights : file of a trained prior; None looks for one beside the package's weights, where none is yet.
     network : sizes, as the weights were trained.
     likelihood : what the sources say.
     scheduler, steps : the walk back from noise, and how often the network is asked.

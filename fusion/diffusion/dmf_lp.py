@@ -40,7 +40,7 @@ class DMFLPConfig(BaseModel):
     sigma : σ of the bridge when it is sampled, on the scale of the sources.
     seed : of the samples.
     match : how the sources come onto one scale, as for LP-F.
-    block : voxels along the side of a block; larger volumes are fused block by block, on two blocks' memory.
+    block : voxels along the side of a block; larger volumes are fused block by block.
     device : refused where it is not there.
     precision : of the network; ``bfloat16`` is faster on processors that have it.
     """
