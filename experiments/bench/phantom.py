@@ -101,7 +101,7 @@ def counterparts(data: Path, converted: Path) -> Iterator[tuple[str, Experiment]
     lineage = data / "tracking" / "lineages" / "phallusia_Pm03.csv.gz"
     if lineage.is_file():
         cells = {"file": str(lineage), "observed": {}}
-        yield "Pm03, drop-outs", _experiment({"name": "pm03", "cells": cells, "link": {"kind": "assignment"}})
+        yield "Pm03, drop-outs", _experiment({"name": "pm03", "cells": cells, "link": {"kind": "constraint"}})
 
 
 def table(simulated: Scored, real: Sequence[Scored]) -> str:

@@ -76,10 +76,10 @@ def link(
     """
     import tracking3d
     from tracking3d.formats.table import read_detections, write_linked_rows
-    from tracking3d.link.assignment import AssignmentConfig
+    from tracking3d.link.constraint import ConstraintConfig
 
     cells = read_detections(detections, unit=unit, dt_s=dt)
-    tracks = tracking3d.link(cells, AssignmentConfig(max_distance_um=max_distance_um))
+    tracks = tracking3d.link(cells, ConstraintConfig(max_distance_um=max_distance_um))
     write_linked_rows(tracks, detections, out)
     say({"tracks": len(set(tracks.track_id.tolist())), "divisions": len(tracks.divisions), "out": str(out)}, json)
 

@@ -39,7 +39,7 @@ def _link(experiment: Experiment, folder: RunFolder) -> None:
     from tracking3d.formats.ctc import write_ctc
 
     cells = detect.detections(experiment, folder)
-    linked = tracking3d.link(cells, experiment.link or "assignment")
+    linked = tracking3d.link(cells, experiment.link or "constraint")
     linked.write(folder.path / TRACKS)
     linked.write(folder.path / GEFF)
     if experiment.segment:

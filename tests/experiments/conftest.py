@@ -101,7 +101,7 @@ name: movie
 sources:
   nuclei: {{file: image.tif, modality: fluorescence, simulated: true, layout: {layout}}}
 segment: {{kind: watershed}}
-link: {{kind: assignment}}
+link: {{kind: constraint}}
 truth_follows_cells: true
 truth_labels: {{file: labels.tif, modality: labels, simulated: true, layout: {layout}}}
 """,
@@ -217,7 +217,7 @@ allow_failed: true
 fuse: {kind: lpf}
 segment: {kind: watershed}
 segment_on: sheet
-link: {kind: assignment}
+link: {kind: constraint}
 """
 
 

@@ -49,7 +49,7 @@ def tracks_config(tmp_path: Path) -> Path:
     (tmp_path / "cells.csv").write_text("id,t,z,y,x,parent\n" + "\n".join(rows) + "\n")
     path = tmp_path / "toy.yaml"
     observed = "{drop: 0.0, spurious: 0.0, jitter_um: 0.0}"
-    path.write_text(f"name: toy\ncells: {{file: cells.csv, observed: {observed}}}\nlink: {{kind: assignment}}\n")
+    path.write_text(f"name: toy\ncells: {{file: cells.csv, observed: {observed}}}\nlink: {{kind: constraint}}\n")
     return path
 
 

@@ -86,7 +86,7 @@ MISTAKES = {
     "an unknown kind": (PAIR.replace("kind: rigid", "kind: rigidd"), "register", "rigid"),
     "a reference that is not there": (PAIR + "reference: pet\n", "the whole", "pet"),
     "nothing to work on": ("name: x\n", "the whole", "at least one"),
-    "linking nothing": (PAIR + "link: {kind: assignment}\n", "the whole", "link needs"),
+    "linking nothing": (PAIR + "link: {kind: constraint}\n", "the whole", "link needs"),
     "a path as a name": (PAIR.replace("name: pair", "name: ../pair"), "name", "pattern"),
     "a spacing of zero": (
         PAIR.replace("CT}", "CT, layout: {axes: ZYX, sizes: [1, 1, 1], spacing_um: [0, 1, 1]}}"),

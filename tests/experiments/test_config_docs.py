@@ -44,7 +44,7 @@ TITLES = {
     "UNetSizes": "network: a patched U-Net",
     "Scale": "match: a scale",
     "WatershedConfig": "segment: watershed",
-    "AssignmentConfig": "link: assignment",
+    "ConstraintConfig": "link: constraint",
 }
 """The heading under which each definition of the schema is told."""
 ROW = re.compile(r"^\| `(?P<key>\w+)` \| (?P<type>[^|]+) \| (?P<default>[^|]+) \| (?P<meaning>[^|]+) \|$", re.MULTILINE)

@@ -18,7 +18,7 @@ BASE = Experiment.model_validate(
         "register": {"kind": "rigid"},
         "fuse": {"kind": "lpf"},
         "segment": {"kind": "watershed"},
-        "link": {"kind": "assignment"},
+        "link": {"kind": "constraint"},
         "truth_labels": {"file": "c", "modality": "labels"},
     }
 )

@@ -40,7 +40,7 @@ name: sway
 sources: {{sheet: {{file: i.tif, modality: fluorescence, layout: {LAYOUT}}}}}
 drift: {{}}
 segment: {{kind: watershed}}
-link: {{kind: assignment, max_distance_um: 3.0}}
+link: {{kind: constraint, max_distance_um: 3.0}}
 truth_follows_cells: true
 truth_labels: {{file: l.tif, modality: labels, layout: {LAYOUT}}}
 """

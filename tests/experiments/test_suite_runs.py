@@ -22,11 +22,11 @@ from volumes.errors import ConfigError, OutputError, StageError, TableError, Vol
 SUITE = """
 name: both
 parts:
-  first: {name: one, cells: {file: cells.csv, attribution: Somebody 2020, note: a toy}, link: {kind: assignment}}
+  first: {name: one, cells: {file: cells.csv, attribution: Somebody 2020, note: a toy}, link: {kind: constraint}}
   second:
     name: two
     cells: {file: lineage.csv.gz, dt_s: 60.0, observed: {drop: 0.0, spurious: 0.0, jitter_um: 0.1}}
-    link: {kind: assignment}
+    link: {kind: constraint}
 """
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, linear_sum_assignment, milp
 from scipy.sparse import coo_array
 
-from tracking3d.link.assignment import first_links
 from tracking3d.link.candidates import Gate, candidates
+from tracking3d.link.constraint import first_links
 from tracking3d.link.divisions import Habits, triplets
 from tracking3d.link.likelihood import Rates, kept_out, link_gain, volumes
 from tracking3d.link.matching import closed, match, open_all, opened, sides

@@ -7,7 +7,7 @@
 array([-1, -1,  1,  0])
 """
 
-from tracking3d.link.assignment import AssignmentConfig
+from tracking3d.link.constraint import ConstraintConfig
 from tracking3d.link.linker import Linker, link
 
-__all__ = ["AssignmentConfig", "Linker", "link"]
+__all__ = ["ConstraintConfig", "Linker", "link"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, Protocol, runtime_checkable
 
 from tracking3d.detections import Detections
-from tracking3d.link.assignment import AssignmentConfig
+from tracking3d.link.constraint import ConstraintConfig
 from tracking3d.tracks import Tracks
 from volumes.errors import ConfigError
 from volumes.timelapse import TimeLapse
@@ -22,7 +22,7 @@ class Linker(Protocol):
 
 def link(
     detections: Detections,
-    kind: Literal["assignment"] | AssignmentConfig | Linker = "assignment",
+    kind: Literal["constraint"] | ConstraintConfig | Linker = "constraint",
     labels: TimeLapse | None = None,
     image: TimeLapse | None = None,
 ) -> Tracks:
@@ -45,13 +45,13 @@ def link(
     return _linker(kind).link(detections, labels=labels, image=image)
 
 
-def _linker(kind: str | AssignmentConfig | Linker) -> Linker:
-    if isinstance(kind, AssignmentConfig):
+def _linker(kind: str | ConstraintConfig | Linker) -> Linker:
+    if isinstance(kind, ConstraintConfig):
         return kind.build()
-    if kind == "assignment":
-        return AssignmentConfig().build()
+    if kind == "constraint":
+        return ConstraintConfig().build()
     if isinstance(kind, str) or not isinstance(kind, Linker):
         raise ConfigError(
-            "is no known linker", field="kind", value=kind, remedy='Use "assignment", its config, or a Linker'
+            "is no known linker", field="kind", value=kind, remedy='Use "constraint", its config, or a Linker'
         )
     return kind

@@ -28,7 +28,7 @@ SETTLED = 5e-4
 log = logging.getLogger(__name__)
 
 
-class AssignmentConfig(BaseModel):
+class ConstraintConfig(BaseModel):
     """Settings of the default linker; none is needed, lengths are estimated from the detections.
 
     Parameters
@@ -43,7 +43,7 @@ class AssignmentConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["assignment"] = "assignment"
+    kind: Literal["constraint"] = "constraint"
     max_missed: int = Field(2, ge=0, le=10)
     max_distance_um: float | None = Field(None, gt=0, allow_inf_nan=False)
     divisions: bool = True
@@ -52,16 +52,16 @@ class AssignmentConfig(BaseModel):
     p_vanish: float = Field(3e-3, gt=0, lt=0.5)
     p_false: float = Field(0.02, gt=0, lt=0.5)
 
-    def build(self) -> AssignmentLinker:
+    def build(self) -> ConstraintLinker:
         """The linker."""
-        return AssignmentLinker(self)
+        return ConstraintLinker(self)
 
 
 @dataclass(frozen=True)
-class AssignmentLinker:
-    """Links by a repeated matching; see :class:`AssignmentConfig`."""
+class ConstraintLinker:
+    """Links by a repeated matching; see :class:`ConstraintConfig`."""
 
-    config: AssignmentConfig
+    config: ConstraintConfig
 
     def link(
         self,

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 import tracking3d
 from tracking3d.detections import Detections
-from tracking3d.link.assignment import AssignmentConfig
+from tracking3d.link.constraint import ConstraintConfig
 from tracking3d.metrics import LinkTruth, score_links
 from tracking3d.tracks import Tracks
 from volumes.errors import ConfigError
@@ -123,7 +123,7 @@ def test_a_cell_may_be_missed_as_often_as_stated(rng):
     keep = ~((np.arange(len(t)) % len(cells) == 4) & np.isin(t, (2, 3)))
     sparse = Detections.of(t[keep], zyx[keep])
     spans = {
-        missed: np.diff(sparse.t[AssignmentConfig(max_missed=missed).build().link(sparse).edges], axis=1).max()
+        missed: np.diff(sparse.t[ConstraintConfig(max_missed=missed).build().link(sparse).edges], axis=1).max()
         for missed in (0, 1, 2)
     }
     assert spans == {0: 1, 1: 1, 2: 3}
@@ -132,7 +132,7 @@ def test_a_cell_may_be_missed_as_often_as_stated(rng):
 def test_no_step_is_longer_than_the_stated_bound(embryo: Tracks, rng):
     cells, _ = _observed(embryo, rng)
     bound = 1.0
-    edges = AssignmentConfig(max_distance_um=bound).build().link(cells).edges
+    edges = ConstraintConfig(max_distance_um=bound).build().link(cells).edges
     steps = np.linalg.norm(np.diff(cells.zyx_um[edges], axis=1)[:, 0], axis=1)
     assert 0 < len(edges) < len(tracking3d.link(cells).edges)
     assert (steps <= bound * np.diff(cells.t[edges], axis=1)[:, 0] + 1e-12).all()
@@ -141,7 +141,7 @@ def test_no_step_is_longer_than_the_stated_bound(embryo: Tracks, rng):
 def test_divisions_can_be_ruled_out(embryo: Tracks, rng):
     cells, _ = _observed(embryo, rng)
     assert len(tracking3d.link(cells).divisions) > 0
-    assert len(tracking3d.link(cells, AssignmentConfig(divisions=False)).divisions) == 0
+    assert len(tracking3d.link(cells, ConstraintConfig(divisions=False)).divisions) == 0
 
 
 def test_ten_thousand_cells_crowded_into_a_frame_are_linked(rng):
@@ -167,7 +167,7 @@ def test_ten_thousand_cells_crowded_into_a_frame_are_linked(rng):
 )
 def test_settings_out_of_range_or_mistyped_are_refused(key: str, value: float):
     with pytest.raises(ValidationError, match=key):
-        AssignmentConfig.model_validate({key: value})
+        ConstraintConfig.model_validate({key: value})
 
 
 def test_any_object_with_a_link_method_is_a_linker(toy: Tracks):
@@ -185,7 +185,7 @@ def test_an_unknown_linker_is_refused(toy: Tracks, kind):
 
 
 def test_the_face_keeps_its_functions_when_the_packages_behind_are_imported():
-    import tracking3d.link.assignment
+    import tracking3d.link.constraint
     import tracking3d.link.scene
 
     assert callable(tracking3d.link)
