@@ -1,4 +1,4 @@
-"""The sparse matching against scipy's dense one, and the packing of divisions against an integer program."""
+"""The sparse matching against scipy's dense one, and the packing of bundles against an integer program."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tracking3d.link.divisions import Habits, triplets
 from tracking3d.link.likelihood import Rates, kept_out, link_gain, volumes
 from tracking3d.link.matching import closed, match, open_all, opened, sides
 from tracking3d.link.motion import learnt
-from tracking3d.link.packing import pack
+from tracking3d.link.packing import Bundles, Packing, bundled, joined, pack
 from tracking3d.link.scene import scene
 from tracking3d.tracks import Tracks
 
@@ -85,25 +85,31 @@ def test_an_empty_graph_matches_nothing():
     assert (match(none, none, np.zeros(0), 3, 2) == -1).all()
 
 
-def _packing(seed: int, few: float) -> tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _packing(seed: int, few: float = 0.1) -> tuple[int, np.ndarray, np.ndarray, Bundles]:
+    """Links among up to 12 cells, divisions among them, and every other time bundles of two to six places."""
     rng = np.random.default_rng(seed)
     n = int(rng.integers(3, 13))
     links = [(a, b) for a in range(n) for b in range(a, n) if rng.random() < 0.4]
-    triplets = [(a, b, c) for a in range(n) for b in range(a + 1, n) for c in range(b + 1, n) if rng.random() < few]
-    pairs, triples = np.array(links, int).reshape(-1, 2), np.array(triplets, int).reshape(-1, 3)
-    return n, pairs, rng.normal(1, 2, len(pairs)), triples, rng.normal(2, 3, len(triples))
+    triplets = [(a, n + b, n + c) for a in range(n) for b in range(a + 1, n) for c in range(b + 1, n)]
+    triplets = [triplet for triplet in triplets if rng.random() < few]
+    kinds = [bundled(np.array(triplets, int).reshape(-1, 3), rng.normal(2, 3, len(triplets)))]
+    for _ in range(int(rng.integers(0, 8)) if seed % 2 else 0):
+        claims = rng.permutation(2 * n)[: rng.integers(2, 7)]
+        kinds.append(bundled(claims[None], rng.normal(3, 4, 1)))
+    pairs = np.array(links, int).reshape(-1, 2)
+    return n, pairs, rng.normal(1, 2, len(pairs)), joined(kinds)
 
 
-def _integer_optimum(n, links, gain, triplets, worth) -> float:
+def _integer_optimum(n: int, links: np.ndarray, gain: np.ndarray, bundles: Bundles) -> float:
     """The best total by branch and bound (HiGHS)."""
-    if len(links) + len(triplets) == 0:
+    if len(links) + len(bundles.worth) == 0:
         return 0.0
-    places = [links[:, 0], n + links[:, 1], triplets[:, 0], n + triplets[:, 1], n + triplets[:, 2]]
-    link, split = np.arange(len(links)), len(links) + np.arange(len(triplets))
-    column = np.concatenate([link, link, split, split, split])
-    once = coo_array((np.ones(len(column)), (np.concatenate(places), column)), shape=(2 * n, len(gain) + len(worth)))
+    link = np.arange(len(links))
+    place = np.concatenate([links[:, 0], n + links[:, 1], bundles.place])
+    column = np.concatenate([link, link, len(links) + bundles.owner])
+    once = coo_array((np.ones(len(column)), (place, column)), shape=(2 * n, len(gain) + len(bundles.worth)))
     solved = milp(
-        -np.concatenate([gain, worth]),
+        -np.concatenate([gain, bundles.worth]),
         constraints=LinearConstraint(once.tocsr(), -np.inf, 1),
         integrality=np.ones(once.shape[1]),
         bounds=Bounds(0, 1),
@@ -112,31 +118,30 @@ def _integer_optimum(n, links, gain, triplets, worth) -> float:
     return float(-solved.fun)
 
 
-def _value(parent, links, gain, triplets, worth) -> float:
-    """What chosen parents are worth; KeyError where a choice is none of those offered."""
+def _value(packing: Packing, n: int, links: np.ndarray, gain: np.ndarray, bundles: Bundles) -> float:
+    """What was chosen is worth; fails where a link is none of those offered, or a place is claimed twice."""
     of_link = dict(zip(map(tuple, links.tolist()), gain, strict=True))
-    of_triplet = dict(zip(map(tuple, triplets.tolist()), worth, strict=True))
-    total = 0.0
-    for mother in np.unique(parent[parent >= 0]):
-        children = np.flatnonzero(parent == mother).tolist()
-        total += of_link[(mother, *children)] if len(children) == 1 else of_triplet[(mother, *children)]
-    return total
+    child = np.flatnonzero(packing.parent >= 0)
+    chosen = bundles.take(np.flatnonzero(packing.taken))
+    claimed = np.concatenate([packing.parent[child], n + child, chosen.place])
+    assert len(np.unique(claimed)) == len(claimed)
+    return sum(of_link[(int(packing.parent[b]), int(b))] for b in child) + float(chosen.worth.sum())
 
 
 @given(SEEDS)
 @settings(deadline=None, max_examples=60)
 def test_packing_is_a_legal_choice_near_the_integer_optimum(seed: int):
-    problem = _packing(seed, few=0.1)
-    parent, total = pack(*problem)
+    problem = _packing(seed)
+    packing = pack(*problem)
     optimum = _integer_optimum(*problem)
-    assert _value(parent, *problem[1:]) == pytest.approx(total, abs=1e-8)
-    assert total <= optimum + 1e-6
-    assert total >= 0.75 * optimum - 1e-6
+    assert _value(packing, *problem) == pytest.approx(packing.total, abs=1e-8)
+    assert packing.total <= optimum + 1e-6
+    assert packing.total >= 0.75 * optimum - 1e-6
 
 
-def test_packing_of_crowded_divisions_loses_a_percent_at_most():
-    problems = [_packing(seed, few=0.1) for seed in range(60)]
-    reached = sum(pack(*problem)[1] for problem in problems)
+def test_packing_of_crowded_bundles_loses_a_percent_at_most():
+    problems = [_packing(seed) for seed in range(60)]
+    reached = sum(pack(*problem).total for problem in problems)
     assert reached >= 0.99 * sum(_integer_optimum(*problem) for problem in problems)
 
 
@@ -150,23 +155,36 @@ def test_packing_of_a_real_scene_reaches_the_integer_optimum_to_a_thousandth(emb
     own = np.arange(len(cells))
     links = np.concatenate([found.pairs[gain > 0], np.column_stack([own, own])])
     worth = np.concatenate([gain[gain > 0], kept_out(cells, rates)])
-    problem = len(cells), links, worth, splits.cells, splits.gain
+    problem = len(cells), links, worth, splits.bundles(len(cells))
     assert len(splits.gain) > 1000
-    assert pack(*problem)[1] >= 0.999 * _integer_optimum(*problem)
+    assert pack(*problem).total >= 0.999 * _integer_optimum(*problem)
 
 
-def test_packing_without_divisions_is_the_matching():
-    n, links, gain, _, _ = _packing(7, few=0.0)
-    parent, total = pack(n, links, gain, np.zeros((0, 3), int), np.zeros(0))
-    assert np.array_equal(parent, match(links[:, 1], links[:, 0], gain, n, n))
-    assert total == pytest.approx(_integer_optimum(n, links, gain, np.zeros((0, 3), int), np.zeros(0)))
+def test_packing_without_bundles_is_the_matching():
+    n, links, gain, _ = _packing(7)
+    nothing = bundled(np.zeros((0, 3), int), np.zeros(0))
+    packing = pack(n, links, gain, nothing)
+    assert np.array_equal(packing.parent, match(links[:, 1], links[:, 0], gain, n, n))
+    assert packing.total == pytest.approx(_integer_optimum(n, links, gain, nothing))
 
 
 def test_a_division_enters_only_where_it_beats_both_links_it_displaces():
     #   0 --> 2      the links 0 → 2 and 1 → 3 are worth 3 each;
     #   1 --> 3      0 dividing into 2 and 3 costs both.
     links, gain = np.array([[0, 2], [1, 3]]), np.array([3.0, 3.0])
-    for worth, parents in ((5.9, [-1, -1, 0, 1]), (6.1, [-1, -1, 0, 0])):
-        parent, total = pack(4, links, gain, np.array([[0, 2, 3]]), np.array([worth]))
-        assert parent.tolist() == parents
-        assert total == pytest.approx(max(worth, 6.0))
+    for worth, parents in ((5.9, [-1, -1, 0, 1]), (6.1, [-1, -1, -1, -1])):
+        packing = pack(4, links, gain, bundled(np.array([[0, 4 + 2, 4 + 3]]), np.array([worth])))
+        assert packing.parent.tolist() == parents
+        assert packing.taken.tolist() == [worth > 6]
+        assert packing.total == pytest.approx(max(worth, 6.0))
+
+
+def test_two_tracks_through_one_cell_claim_the_places_of_all_five():
+    #   0 --> 2 --> 3    cell 2 stands for two cells that touch: 0 → 2 → 3 and 1 → 4 pass through it together,
+    #   1 - - - - > 4    and every link of any of them alone is worth less.
+    links = np.array([[0, 2], [2, 3], [1, 4], [1, 2], [2, 4]])
+    through = bundled(np.array([[0, 2, 1, 5 + 2, 5 + 3, 5 + 4]]), np.array([9.0]))
+    packing = pack(5, links, np.full(5, 2.9), through)
+    assert packing.taken.tolist() == [True]
+    assert (packing.parent == -1).all()
+    assert pack(5, links, np.full(5, 3.1), through).total == pytest.approx(9.3)

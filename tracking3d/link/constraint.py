@@ -101,9 +101,11 @@ class ConstraintLinker:
         own = np.arange(len(cells))
         pairs = np.concatenate([found.pairs[gain > 0], np.column_stack([own, own])])
         worth = np.concatenate([gain[gain > 0], kept_out(cells, rates)])
-        chosen, total = pack(len(cells), pairs, worth, splits.cells, splits.gain)
-        parent = np.where(chosen == own, -1, chosen)
-        log.debug("%d links, total gain %.1f", int((parent >= 0).sum()), total)
+        chosen = pack(len(cells), pairs, worth, splits.bundles(len(cells)))
+        parent = np.where(chosen.parent == own, -1, chosen.parent)
+        for mother, first, second in splits.cells[chosen.taken]:
+            parent[[first, second]] = mother
+        log.debug("%d links, total gain %.1f", int((parent >= 0).sum()), chosen.total)
         return parent
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tracking3d.link.candidates import Candidates
 from tracking3d.link.likelihood import Rates, Volumes, appearing, seen, vanishing
 from tracking3d.link.motion import Motion, log_student, student_scale
+from tracking3d.link.packing import Bundles, bundled
 from tracking3d.link.scene import Scene
 from volumes.jit import inlined, kernel
 from volumes.shapes import Points
@@ -55,6 +56,10 @@ class Triplets:
 
     cells: NDArray[np.int64]
     gain: NDArray[np.float64]
+
+    def bundles(self, n: int) -> Bundles:
+        """The places among n cells that each claims: the mother's as a parent, the daughters' as children."""
+        return bundled(self.cells + np.array([0, n, n]), self.gain)
 
 
 NONE = Triplets(np.zeros((0, 3), np.int64), np.zeros(0))

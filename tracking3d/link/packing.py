@@ -1,13 +1,15 @@
-"""Links and divisions chosen together: a matching of children to parents, in which some mothers take two at once.
+"""Links and bundles chosen together: a matching of children to parents, in which some choices take several places.
 
-Maximise Σ gain(a → b) + Σ worth(m → b, c) over links and divisions, such that every cell is the parent of one choice at
-most and the child of one choice at most. Without divisions this is a matching, whose optimum and prices are exact. A
-division takes its three places out of the matching, and what that costs is exact again, since the matching is made
-optimal around it. Divisions enter, replace each other and leave as long as the total grows.
+Every cell has two places: one as a parent and one as a child. Maximise Σ gain(a → b) + Σ worth(bundle) such that every
+place is claimed once at most. A link claims two places, a bundle any set: a division claims its mother as a parent and
+its daughters as children. Without bundles this is a matching, whose optimum and prices are exact. A bundle takes its
+places out of the matching, and what that costs is exact again, since the matching is made optimal around it. Bundles
+enter, replace each other and leave as long as the total grows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,189 +19,246 @@ from tracking3d.link.matching import Side, closed, open_all, opened, sides
 from volumes.jit import kernel
 
 LEAST_GAIN = 1e-9
-"""A change of the divisions must raise the total by more than rounding does."""
+"""A change of the bundles must raise the total by more than rounding does."""
 HOPELESS = 5.0
-"""A division that falls short of the prices by so many nats is not tried; none such was seen in an optimum."""
+"""A bundle that falls short of the prices by so many nats is not tried; none such was seen in an optimum."""
 SWEEPS = 20
-"""Bound on the rounds over all divisions; two to four are what it takes."""
+"""Bound on the rounds over all bundles; two to four are what it takes."""
 
 
-class Choices(NamedTuple):
-    """Divisions that compete, and which of them hold.
+class Bundles(NamedTuple):
+    """Choices that claim several places at once, as compressed rows.
 
     Parameters
     ----------
-    cells : (k, 3) mother, daughter, daughter.
-    worth : (k,) gain of the division.
-    taken : (k,) whether it holds.
-    mothering : (n,) the division that a cell is the mother of, −1 for none.
-    born : (n,) the division that a cell is a daughter of, −1 for none.
-    start : (n + 1,) first entry of each cell in ``of``.
-    of : (3 k,) the divisions that a cell may have a part in.
+    start : (k + 1,) first entry of each bundle in ``place``.
+    place : (s,) what each claims: a cell a as a parent is place a, a cell b as a child place n + b of n cells.
+    worth : (k,) gain of each over all its cells staying alone.
     """
 
-    cells: NDArray[np.int64]
+    start: NDArray[np.int64]
+    place: NDArray[np.int64]
     worth: NDArray[np.float64]
+
+    def take(self, rows: NDArray[np.int64]) -> Bundles:
+        """The bundles of these row numbers, in that order."""
+        size = np.diff(self.start)[rows]
+        start = np.concatenate([[0], np.cumsum(size)])
+        at = np.repeat(self.start[rows] - start[:-1], size) + np.arange(start[-1])
+        return Bundles(start, self.place[at], self.worth[rows])
+
+    def sums(self, price: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(k,) what the places of each are priced at together; price (2 n,)."""
+        return np.bincount(self.owner, price[self.place], len(self.worth)).astype(np.float64)
+
+    @property
+    def owner(self) -> NDArray[np.int64]:
+        """(s,) the bundle that each entry of ``place`` belongs to."""
+        return np.repeat(np.arange(len(self.worth)), np.diff(self.start))
+
+
+class Packing(NamedTuple):
+    """What was chosen.
+
+    Parameters
+    ----------
+    parent : (n,) the parent of each cell by a single link, itself where it is kept out, −1 where there is none.
+    taken : (k,) which bundles hold.
+    total : the sum of all that was chosen.
+    """
+
+    parent: NDArray[np.int64]
     taken: NDArray[np.bool_]
-    mothering: NDArray[np.int64]
-    born: NDArray[np.int64]
+    total: float
+
+
+class Holding(NamedTuple):
+    """Bundles that compete, and which of them hold.
+
+    Parameters
+    ----------
+    bundles : the bundles, the most promising first.
+    taken : (k,) whether it holds.
+    holder : (2 n,) the bundle that holds a place, −1 for none.
+    start : (2 n + 1,) first entry of each place in ``of``.
+    of : (s,) the bundles that claim a place.
+    """
+
+    bundles: Bundles
+    taken: NDArray[np.bool_]
+    holder: NDArray[np.int64]
     start: NDArray[np.int64]
     of: NDArray[np.int64]
 
 
-def pack(
-    n: int,
-    links: NDArray[np.int64],
-    gain: NDArray[np.float64],
-    triplets: NDArray[np.int64],
-    worth: NDArray[np.float64],
-) -> tuple[NDArray[np.int64], float]:
-    """Choose links and divisions of the largest total.
+def bundled(claims: NDArray[np.int64], worth: NDArray[np.float64]) -> Bundles:
+    """Bundles of one size: the places (k, p) and the worth (k,) of each."""
+    k, size = claims.shape
+    return Bundles(np.arange(k + 1) * size, claims.ravel().astype(np.int64), worth)
+
+
+def joined(kinds: Sequence[Bundles]) -> Bundles:
+    """Bundles of several kinds, one after the other."""
+    size = np.concatenate([np.diff(kind.start) for kind in kinds])
+    start = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
+    return Bundles(
+        start, np.concatenate([kind.place for kind in kinds]), np.concatenate([kind.worth for kind in kinds])
+    )
+
+
+def pack(n: int, links: NDArray[np.int64], gain: NDArray[np.float64], bundles: Bundles) -> Packing:
+    """Choose links and bundles of the largest total.
 
     Parameters
     ----------
     n : number of cells.
     links : (m, 2) parent and child, each pair once; a cell linked to itself is kept out of everything else.
     gain : (m,) gain of the link over its cells staying alone.
-    triplets : (k, 3) mother and two daughters.
-    worth : (k,) gain of the division over its cells staying alone.
-
-    Returns
-    -------
-    parent : (n,) the chosen parent of each cell, itself where it is kept out, −1 where there is none.
-    total : the sum of what was chosen.
+    bundles : what else may be chosen.
     """
     parents, children = sides(links[:, 0], links[:, 1], gain, n, n)
     children.open[:] = True
     total = open_all(parents, children)
-    bound = parents.price[triplets[:, 0]] + children.price[triplets[:, 1]] + children.price[triplets[:, 2]]
-    order = np.argsort(bound - worth, kind="stable")
-    order = order[(worth - bound)[order] > -HOPELESS]
-    choices = _choices(n, triplets[order], worth[order])
-    total += _improve(choices, parents, children)
-    parent = children.mate.copy()
-    for mother, first, second in choices.cells[choices.taken]:
-        parent[[first, second]] = mother
-    return parent, float(total)
+    short = bundles.sums(np.concatenate([parents.price, children.price])) - bundles.worth
+    order = np.argsort(short, kind="stable")
+    order = order[short[order] < HOPELESS]
+    holding = _holding(n, bundles.take(order))
+    total += _improve(holding, parents, children)
+    taken = np.zeros(len(bundles.worth), bool)
+    taken[order] = holding.taken
+    return Packing(children.mate.copy(), taken, float(total))
 
 
-def _choices(n: int, cells: NDArray[np.int64], worth: NDArray[np.float64]) -> Choices:
-    part = np.argsort(cells.ravel(), kind="stable")
-    start = np.searchsorted(cells.ravel()[part], np.arange(n + 1))
-    none = np.full(n, -1, np.int64)
-    return Choices(cells, worth, np.zeros(len(worth), bool), none, none.copy(), start, part // 3)
+def _holding(n: int, bundles: Bundles) -> Holding:
+    claim = np.argsort(bundles.place, kind="stable")
+    start = np.searchsorted(bundles.place[claim], np.arange(2 * n + 1))
+    return Holding(bundles, np.zeros(len(bundles.worth), bool), np.full(2 * n, -1), start, bundles.owner[claim])
 
 
 @kernel
-def _improve(choices: Choices, parents: Side, children: Side) -> float:
-    """Let divisions enter, replace each other and leave until nothing raises the total; returns what was won."""
+def _improve(holding: Holding, parents: Side, children: Side) -> float:
+    """Let bundles enter, replace each other and leave until nothing raises the total; returns what was won."""
     won = 0.0
     for _ in range(SWEEPS):
         before = won
-        for k in range(len(choices.worth)):
-            won += _leave(k, choices, parents, children) if choices.taken[k] else _enter(k, choices, parents, children)
+        for k in range(len(holding.taken)):
+            won += _leave(k, holding, parents, children) if holding.taken[k] else _enter(k, holding, parents, children)
         if won - before <= LEAST_GAIN:
             break
     return won
 
 
 @kernel
-def _enter(k: int, choices: Choices, parents: Side, children: Side) -> float:
-    """Try a division in the place of those that it collides with; returns what it wins, 0 when it is undone.
+def _enter(k: int, holding: Holding, parents: Side, children: Side) -> float:
+    """Try a bundle in the place of those that it collides with; returns what it wins, 0 when it is undone.
 
-    Divisions that the displaced ones stood in the way of follow where they win, before the whole is judged.
+    Bundles that the displaced ones stood in the way of follow where they win, before the whole is judged.
     """
-    mother, first, second = choices.cells[k]
-    rivals = (choices.mothering[mother], choices.born[first], choices.born[second])
     change = 0.0
     done = [k]
     done.pop()
-    for i in range(3):
-        if rivals[i] >= 0 and choices.taken[rivals[i]]:
-            change += _release(rivals[i], choices, parents, children)
-            done.append(rivals[i])
-    if len(done) > 0 or _won_at_most(k, choices, parents, children) > LEAST_GAIN:
-        change += _take(k, choices, parents, children)
+    for at in range(holding.bundles.start[k], holding.bundles.start[k + 1]):
+        rival = holding.holder[holding.bundles.place[at]]
+        if rival >= 0:
+            change += _release(rival, holding, parents, children)
+            done.append(rival)
+    displaced = len(done)
+    if displaced > 0 or _won_at_most(k, holding, parents, children) > LEAST_GAIN:
+        change += _take(k, holding, parents, children)
         done.append(k)
-        for i in range(3):
-            if rivals[i] >= 0:
-                change += _follow(rivals[i], done, choices, parents, children)
+        for i in range(displaced):
+            change += _follow(done[i], done, holding, parents, children)
         if change > LEAST_GAIN:
             return change
-    _undo(done, choices, parents, children)
+    _undo(done, holding, parents, children)
     return 0.0
 
 
 @kernel
-def _follow(displaced: int, done: list[int], choices: Choices, parents: Side, children: Side) -> float:
-    """Take divisions of a displaced one's cells that win where they collide with none; returns what they win."""
+def _follow(displaced: int, done: list[int], holding: Holding, parents: Side, children: Side) -> float:
+    """Take bundles with a place of a displaced one that win where they collide with none; returns what they win."""
     change = 0.0
-    for i in range(3):
-        cell = choices.cells[displaced, i]
-        for at in range(choices.start[cell], choices.start[cell + 1]):
-            k = choices.of[at]
-            mother, first, second = choices.cells[k]
-            if max(choices.mothering[mother], choices.born[first], choices.born[second]) >= 0:
+    for i in range(holding.bundles.start[displaced], holding.bundles.start[displaced + 1]):
+        place = holding.bundles.place[i]
+        for at in range(holding.start[place], holding.start[place + 1]):
+            if holding.holder[place] >= 0:
+                break
+            k = holding.of[at]
+            if not _is_free(k, holding) or _won_at_most(k, holding, parents, children) <= LEAST_GAIN:
                 continue
-            if _won_at_most(k, choices, parents, children) <= LEAST_GAIN:
-                continue
-            won = _take(k, choices, parents, children)
+            won = _take(k, holding, parents, children)
             if won > LEAST_GAIN:
                 change += won
                 done.append(k)
             else:
-                _release(k, choices, parents, children)
+                _release(k, holding, parents, children)
     return change
 
 
 @kernel
-def _won_at_most(k: int, choices: Choices, parents: Side, children: Side) -> float:
-    """Bound on what a division wins: prices say what its three places are worth to the rest at least."""
-    mother, first, second = choices.cells[k]
-    asked = parents.price[mother] + children.price[first] + children.price[second]
-    return float(choices.worth[k] - asked)
+def _is_free(k: int, holding: Holding) -> bool:
+    """Whether no bundle holds a place of this one."""
+    for at in range(holding.bundles.start[k], holding.bundles.start[k + 1]):
+        if holding.holder[holding.bundles.place[at]] >= 0:
+            return False
+    return True
 
 
 @kernel
-def _leave(k: int, choices: Choices, parents: Side, children: Side) -> float:
-    """Try without a division, others in its place where they win; returns what that wins, 0 when it is put back."""
-    change = _release(k, choices, parents, children)
+def _won_at_most(k: int, holding: Holding, parents: Side, children: Side) -> float:
+    """Bound on what a bundle wins: prices say what its places are worth to the rest at least."""
+    n = len(parents.price)
+    won = holding.bundles.worth[k]
+    for at in range(holding.bundles.start[k], holding.bundles.start[k + 1]):
+        place = holding.bundles.place[at]
+        won -= parents.price[place] if place < n else children.price[place - n]
+    return float(won)
+
+
+@kernel
+def _leave(k: int, holding: Holding, parents: Side, children: Side) -> float:
+    """Try without a bundle, others in its place where they win; returns what that wins, 0 when it is put back."""
+    change = _release(k, holding, parents, children)
     done = [k]
-    change += _follow(k, done, choices, parents, children)
+    change += _follow(k, done, holding, parents, children)
     if change > LEAST_GAIN:
         return change
-    _undo(done, choices, parents, children)
+    _undo(done, holding, parents, children)
     return 0.0
 
 
 @kernel
-def _undo(done: list[int], choices: Choices, parents: Side, children: Side) -> None:
-    """Take back what was done to divisions, the last first."""
+def _undo(done: list[int], holding: Holding, parents: Side, children: Side) -> None:
+    """Take back what was done to bundles, the last first."""
     while len(done) > 0:
         last = done.pop()
-        if choices.taken[last]:
-            _release(last, choices, parents, children)
+        if holding.taken[last]:
+            _release(last, holding, parents, children)
         else:
-            _take(last, choices, parents, children)
+            _take(last, holding, parents, children)
 
 
 @kernel
-def _take(k: int, choices: Choices, parents: Side, children: Side) -> float:
-    mother, first, second = choices.cells[k]
-    change = closed(mother, parents, children) + closed(first, children, parents) + closed(second, children, parents)
-    choices.taken[k] = True
-    choices.mothering[mother] = k
-    choices.born[first] = k
-    choices.born[second] = k
-    return float(change + choices.worth[k])
+def _take(k: int, holding: Holding, parents: Side, children: Side) -> float:
+    """Let a bundle hold its places, all of them free; returns the change of the total."""
+    n = len(parents.price)
+    change = holding.bundles.worth[k]
+    holding.taken[k] = True
+    for at in range(holding.bundles.start[k], holding.bundles.start[k + 1]):
+        place = holding.bundles.place[at]
+        holding.holder[place] = k
+        change += closed(place, parents, children) if place < n else closed(place - n, children, parents)
+    return float(change)
 
 
 @kernel
-def _release(k: int, choices: Choices, parents: Side, children: Side) -> float:
-    mother, first, second = choices.cells[k]
-    choices.taken[k] = False
-    choices.mothering[mother] = -1
-    choices.born[first] = -1
-    choices.born[second] = -1
-    change = opened(mother, parents, children) + opened(first, children, parents) + opened(second, children, parents)
-    return float(change - choices.worth[k])
+def _release(k: int, holding: Holding, parents: Side, children: Side) -> float:
+    """Give a bundle's places back to the matching; returns the change of the total."""
+    n = len(parents.price)
+    change = -holding.bundles.worth[k]
+    holding.taken[k] = False
+    for at in range(holding.bundles.start[k], holding.bundles.start[k + 1]):
+        place = holding.bundles.place[at]
+        holding.holder[place] = -1
+        change += opened(place, parents, children) if place < n else opened(place - n, children, parents)
+    return float(change)
