@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.learner import Learner
-from fusion.diffusion.weights import load_weights, save_weights
 from volumes.errors import WeightsError
+from volumes.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

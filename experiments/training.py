@@ -24,7 +24,7 @@ from experiments.run_folder import write_json
 from experiments.task import Task, Validation
 from experiments.training_folder import TrainingFolder, owner
 from experiments.training_log import TrainingLog, finite, last_terms, logging_to
-from fusion.diffusion.weights import save_weights
+from volumes.weights import save_weights
 
 if TYPE_CHECKING:
     from torch import Tensor

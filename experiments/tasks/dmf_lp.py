@@ -78,7 +78,7 @@ class DMFLPTask:
     def model(self) -> nn.Module:
         """The network, fresh or with the weights to begin from."""
         from fusion.diffusion.network import FusionNetwork
-        from fusion.diffusion.weights import load_into
+        from volumes.weights import load_into
 
         network = FusionNetwork(self.config.network)
         if self.config.weights:

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fusion.diffusion.device import DeviceName, Precision, computing_in, require_device
 from fusion.diffusion.unet_sizes import UNetSizes
-from fusion.diffusion.weights import load_into
 from fusion.matched import fused_on_common_scale, matched_scales
 from fusion.scales import Match, Scale
 from volumes import Volume
+from volumes.device import DeviceName, Precision, computing_in, require_device
 from volumes.shapes import Mask, Triple, Voxels
+from volumes.weights import load_into
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -18,10 +18,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fusion.diffusion.architecture import NetworkConfig, number_of
-from fusion.diffusion.device import DeviceName, Precision
 from fusion.matched import fused_on_common_scale, matched_scales
 from fusion.scales import Match, Scale
 from volumes import Channel, Volume
+from volumes.device import DeviceName, Precision
 from volumes.errors import ContentError
 from volumes.shapes import ChannelVoxels, Mask, Triple, Voxels
 

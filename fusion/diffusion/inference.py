@@ -15,11 +15,11 @@ from fusion.diffusion.architecture import NetworkConfig, architecture_of
 from fusion.diffusion.bands import Plan, expand, laplacian, plan_of, prefused
 from fusion.diffusion.blocks import Block, blocks, joined
 from fusion.diffusion.bridge import Estimate, walk
-from fusion.diffusion.device import DeviceName, computing_in, require_device
 from fusion.diffusion.network import FusionNetwork, Inputs, Prediction
-from fusion.diffusion.weights import load_into
 from fusion.gaps import barred
+from volumes.device import DeviceName, computing_in, require_device
 from volumes.shapes import ChannelVoxels, Mask, Triple
+from volumes.weights import load_into
 
 if TYPE_CHECKING:
     from fusion.diffusion.dmf_lp import DMFLPConfig

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fusion.diffusion.device import DeviceName, Precision, computing_in, require_device
 from fusion.diffusion.unet_sizes import UNetSizes
-from fusion.diffusion.weights import load_into
 from fusion.lpf import LPF, LPFConfig
 from fusion.matched import fused_on_common_scale, matched_scales
 from fusion.scales import Match, Scale
 from fusion.sources import FUSED
 from volumes import Volume, from_array
+from volumes.device import DeviceName, Precision, computing_in, require_device
 from volumes.errors import WeightsError
 from volumes.shapes import Mask, Triple, Voxels
+from volumes.weights import load_into
 
 if TYPE_CHECKING:
     from torch import Tensor

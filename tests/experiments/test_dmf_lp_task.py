@@ -19,9 +19,9 @@ from fusion.diffusion.bands import plan_of, prefused
 from fusion.diffusion.dmf_lp import DMFLPConfig
 from fusion.diffusion.objective import objective
 from fusion.diffusion.objective_config import ObjectiveConfig
-from fusion.diffusion.weights import save_weights
 from volumes import from_array
 from volumes.errors import WeightsError
+from volumes.weights import save_weights
 
 POOL = PicturesConfig(planes=4, solids=2, plane_size=48, solid_size=16)
 TINY = DMFLPTaskConfig(

@@ -17,8 +17,8 @@ from fusion.diffusion.literal import LiteralConfig
 from fusion.diffusion.literal_weights import LiteralWeights
 from fusion.diffusion.noise import alpha_bars, noised
 from fusion.diffusion.unet_sizes import UNetSizes
-from fusion.diffusion.weights import save_weights
 from volumes import from_array
+from volumes.weights import save_weights
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = LiteralTaskConfig(

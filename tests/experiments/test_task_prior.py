@@ -14,7 +14,7 @@ from experiments.training_config import load_training
 from fusion.diffusion.ddfm import DDFMConfig
 from fusion.diffusion.noise import alpha_bars, noised, velocity
 from fusion.diffusion.unet_sizes import UNetSizes
-from fusion.diffusion.weights import save_weights
+from volumes.weights import save_weights
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = PriorTaskConfig(

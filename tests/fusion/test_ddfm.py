@@ -17,10 +17,10 @@ from fusion.diffusion import ddfm
 from fusion.diffusion.ddfm import DDFM, DDFMConfig, Likelihood, prior_architecture
 from fusion.diffusion.noise import alpha_bars
 from fusion.diffusion.unet_sizes import UNetSizes
-from fusion.diffusion.weights import save_weights
 from fusion.pixelwise import MeanConfig
 from volumes import Volume, from_array
 from volumes.errors import ConfigError, WeightsError
+from volumes.weights import save_weights
 
 TINY = UNetSizes(widths=(4, 8), patch=2, groups=2)
 SPACING = (2.0, 0.5, 0.5)

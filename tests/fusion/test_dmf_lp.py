@@ -16,9 +16,9 @@ from fusion.diffusion import inference
 from fusion.diffusion.architecture import NetworkConfig, architecture_of
 from fusion.diffusion.dmf_lp import DMFLPConfig
 from fusion.diffusion.network import FusionNetwork
-from fusion.diffusion.weights import save_weights
 from volumes import Channel, TimeLapse, Volume, from_array
 from volumes.errors import ConfigError, ContentError, WeightsError
+from volumes.weights import save_weights
 
 SMALL = NetworkConfig(widths=(8, 8, 8))
 SPACING = (2.0, 0.5, 0.5)

@@ -15,9 +15,9 @@ from fusion.diffusion import inference
 from fusion.diffusion.architecture import NetworkConfig, architecture_of
 from fusion.diffusion.dmf_lp import DMFLPConfig
 from fusion.diffusion.network import FusionNetwork
-from fusion.diffusion.weights import save_weights
 from fusion.ranges import robust_range
 from volumes import Volume, from_array
+from volumes.weights import save_weights
 
 SMALL = NetworkConfig(widths=(8, 8, 8))
 SHAPE = (4, 22, 25)

@@ -13,10 +13,10 @@ from PIL import Image
 import fusion
 from fusion.diffusion.architecture import NetworkConfig, architecture_of
 from fusion.diffusion.inference import SHIPPED
-from fusion.diffusion.weights import load_weights
 from fusion.metrics import evaluate, per_source
 from phantom.patchwork import pictures_of, random_structure
 from volumes import Volume, from_array
+from volumes.weights import load_weights
 
 WEIGHTS = Path(str(files("fusion") / "weights"))
 

@@ -18,10 +18,10 @@ from fusion.diffusion.literal_loss import literal_loss
 from fusion.diffusion.literal_weights import LiteralWeights
 from fusion.diffusion.noise import alpha_bars, noised
 from fusion.diffusion.unet_sizes import UNetSizes
-from fusion.diffusion.weights import save_weights
 from fusion.pixelwise import MaxConfig
 from volumes import Volume, from_array
 from volumes.errors import ConfigError, WeightsError
+from volumes.weights import save_weights
 
 TINY = UNetSizes(widths=(4, 8), patch=2, groups=2)
 SPACING = (2.0, 0.5, 0.5)

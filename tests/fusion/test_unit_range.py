@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from fusion.diffusion.device import computing_in, require_device
 from fusion.diffusion.unit_range import UnitRange, unit_range
+from volumes.device import computing_in, require_device
 
 CPU = torch.device("cpu")
 

@@ -14,8 +14,8 @@ from experiments import checkpoint
 from experiments.task import Validation
 from experiments.training import train
 from experiments.training_folder import TrainingFolder, owner
-from fusion.diffusion.weights import load_weights, save_weights
 from volumes.errors import ConfigError, OutputError, StageError, WeightsError
+from volumes.weights import load_weights, save_weights
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -11,8 +11,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from fusion.diffusion.weights import load_into, load_weights, save_weights
 from volumes.errors import WeightsError
+from volumes.weights import load_into, load_weights, save_weights
 
 ARCHITECTURE = {"kind": "toy", "widths": (4, 8)}
 
