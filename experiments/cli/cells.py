@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from experiments.cli.app import Json, Unit, app, say
+from experiments.cli.app import Json, Unit, app, pair, say
 
 if TYPE_CHECKING:
     from volumes.io import Layout
@@ -60,9 +60,18 @@ def link(
     detections: Path,
     *,
     out: Path,
+    kind: Annotated[
+        Literal["constraint", "nearest"],
+        Parameter(help="How: constraint weighs all links together; others are there to compare with."),
+    ] = "constraint",
+    set_: Annotated[
+        tuple[str, ...], Parameter(name="--set", negative="", help="KEY=VALUE: another setting of the kind.")
+    ] = (),
     unit: Annotated[str, Parameter(help="Unit of z, y, x (and radius) in the table.")] = "um",
     dt: Annotated[float | None, Parameter(help="Seconds between frames.")] = None,
-    max_distance_um: Annotated[float | None, Parameter(help="Longest step; left out: estimated.")] = None,
+    max_distance_um: Annotated[
+        float | None, Parameter(help="Longest step; left out: estimated. Short for --set max_distance_um=…")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Link a table of detections (t, z, y, x) over time; every row and column is kept, track_id and parent added.
@@ -74,14 +83,10 @@ def link(
     out
         CSV for the tracks.
     """
-    import tracking3d
-    from tracking3d.formats.table import read_detections, write_linked_rows
-    from tracking3d.link.constraint import ConstraintConfig
+    from experiments.link_files import link_files, linker_config
 
-    cells = read_detections(detections, unit=unit, dt_s=dt)
-    tracks = tracking3d.link(cells, ConstraintConfig(max_distance_um=max_distance_um))
-    write_linked_rows(tracks, detections, out)
-    say({"tracks": len(set(tracks.track_id.tolist())), "divisions": len(tracks.divisions), "out": str(out)}, json)
+    short = {} if max_distance_um is None else {"max_distance_um": repr(max_distance_um)}
+    say(link_files(detections, unit, dt, linker_config(kind, short | dict(map(pair, set_))), out), json)
 
 
 def _layout(axes: str, sizes: tuple[int, ...], spacing_um: tuple[float, ...], dt: float | None) -> Layout:

@@ -15,9 +15,11 @@ import pytest
 import fusion
 import volumes
 from experiments import cli
+from experiments.cli.cells import link as link_verb
 from experiments.cli.fusing import fuse as fuse_verb
 from experiments.progress import drawing, progress
 from fusion.config import KINDS
+from tracking3d.link.config import KINDS as LINKERS
 from volumes.errors import StageError
 
 pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens:UserWarning")
@@ -310,6 +312,26 @@ def test_link_counts_tracks_and_divisions(fusetrack: Command) -> None:
     assert (code, json.loads(out)) == (0, {"tracks": 2, "divisions": 0, "out": "out.csv"})
     near = json.loads(fusetrack("link", "in.csv", "--out", "o.csv", "--max-distance-um", "0.0001", "--json")[1])
     assert near["tracks"] == 4
+
+
+def test_link_offers_every_kind_that_there_is() -> None:
+    offered = get_args(get_args(inspect.get_annotations(link_verb, eval_str=True)["kind"])[0])
+    assert offered == LINKERS
+
+
+def test_link_takes_a_kind_and_its_settings(fusetrack: Command) -> None:
+    Path("in.csv").write_text("t,z,y,x\n0,0,0,0\n2,0,1,0\n0,40,0,0\n2,40,1,0\n")
+    linked = ("link", "in.csv", "--out", "out.csv", "--json", "--kind", "nearest", "--set")
+    tracks = {missed: json.loads(fusetrack(*linked, f"max_missed={missed}")[1])["tracks"] for missed in (0, 1)}
+    assert tracks == {0: 4, 1: 2}
+    code, out, err = fusetrack(*linked, "max_mised=1")
+    assert (code, out) == (1, "")
+    assert "Did you mean 'max_missed'?" in json.loads(err)["message"]
+    code, _, err = fusetrack("link", "in.csv", "--out", "o.csv", "--kind", "psychic")
+    assert code == 2
+    assert "psychic" in err
+    assert "constraint" in err
+    assert not Path("o.csv").exists()
 
 
 @pytest.mark.parametrize(

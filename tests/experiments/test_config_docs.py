@@ -44,7 +44,9 @@ TITLES = {
     "UNetSizes": "network: a patched U-Net",
     "Scale": "match: a scale",
     "WatershedConfig": "segment: watershed",
+    "ThresholdConfig": "segment: threshold",
     "ConstraintConfig": "link: constraint",
+    "NearestConfig": "link: nearest",
 }
 """The heading under which each definition of the schema is told."""
 ROW = re.compile(r"^\| `(?P<key>\w+)` \| (?P<type>[^|]+) \| (?P<default>[^|]+) \| (?P<meaning>[^|]+) \|$", re.MULTILINE)

@@ -7,7 +7,9 @@
 array([-1, -1,  1,  0])
 """
 
+from tracking3d.link.config import LinkerConfig
 from tracking3d.link.constraint import ConstraintConfig
 from tracking3d.link.linker import Linker, link
+from tracking3d.link.nearest import NearestConfig
 
-__all__ = ["ConstraintConfig", "Linker", "link"]
+__all__ = ["ConstraintConfig", "Linker", "LinkerConfig", "NearestConfig", "link"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from tracking3d.detections import Detections
-from tracking3d.link.constraint import ConstraintConfig
+from tracking3d.link.config import CONFIGS, Kind, LinkerConfig, of_kind
 from tracking3d.tracks import Tracks
 from volumes.errors import ConfigError
 from volumes.timelapse import TimeLapse
@@ -20,9 +20,12 @@ class Linker(Protocol):
         ...
 
 
+WhichLinker: TypeAlias = Kind | LinkerConfig | Linker
+
+
 def link(
     detections: Detections,
-    kind: Literal["constraint"] | ConstraintConfig | Linker = "constraint",
+    kind: WhichLinker = "constraint",
     labels: TimeLapse | None = None,
     image: TimeLapse | None = None,
 ) -> Tracks:
@@ -42,16 +45,14 @@ def link(
     ------
     ConfigError : a kind that is not known.
     """
-    return _linker(kind).link(detections, labels=labels, image=image)
+    return _built(kind).link(detections, labels=labels, image=image)
 
 
-def _linker(kind: str | ConstraintConfig | Linker) -> Linker:
-    if isinstance(kind, ConstraintConfig):
+def _built(kind: WhichLinker) -> Linker:
+    if isinstance(kind, str):
+        return of_kind(kind).build()
+    if isinstance(kind, CONFIGS):
         return kind.build()
-    if kind == "constraint":
-        return ConstraintConfig().build()
-    if isinstance(kind, str) or not isinstance(kind, Linker):
-        raise ConfigError(
-            "is no known linker", field="kind", value=kind, remedy='Use "constraint", its config, or a Linker'
-        )
-    return kind
+    if isinstance(kind, Linker):
+        return kind
+    raise ConfigError("has no method link(detections)", field="kind", value=kind, remedy="Give a name or a config")
