@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, overload, runtime_checkable
+from typing import Protocol, overload, runtime_checkable
 
 from pydantic import BaseModel
 
 from tracking3d.labels import label_volume, label_voxels
-from tracking3d.segment.config import SegmenterConfig
+from tracking3d.segment.config import KINDS, Kind, SegmenterConfig, of_kind
 from tracking3d.segment.watershed import WatershedConfig
 from volumes.errors import ConfigError, FusetrackError, GridError
 from volumes.timelapse import TimeLapse
 from volumes.volume import Volume
 
-__all__ = ["Segmenter", "SegmenterConfig", "WatershedConfig", "segment"]
-
-Kind = Literal["watershed"]
-KINDS: dict[str, type[SegmenterConfig]] = {"watershed": WatershedConfig}
+__all__ = ["KINDS", "Kind", "Segmenter", "SegmenterConfig", "WatershedConfig", "segment"]
 
 
 @runtime_checkable
@@ -64,9 +61,7 @@ def segment(
 
 def _built(kind: Kind | SegmenterConfig | Segmenter) -> Segmenter:
     if isinstance(kind, str):
-        if kind not in KINDS:
-            raise ConfigError("no such segmenter", field="kind", value=kind, remedy=f"Known: {', '.join(KINDS)}")
-        return KINDS[kind]().build()
+        return of_kind(kind).build()
     if isinstance(kind, BaseModel):
         return kind.build()
     if not isinstance(kind, Segmenter):

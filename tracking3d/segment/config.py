@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from functools import cache
+from typing import Annotated, Literal, TypeAlias, get_args
 
+from pydantic import Field, TypeAdapter, ValidationError
+
+from tracking3d.segment.thresholds.components import ThresholdConfig
 from tracking3d.segment.watershed import WatershedConfig
+from volumes.errors import ConfigError
 
-SegmenterConfig: TypeAlias = WatershedConfig
-"""Discriminated by ``kind``."""
+SegmenterConfig: TypeAlias = Annotated[
+    WatershedConfig | ThresholdConfig,
+    Field(discriminator="kind"),
+]
+"""The configurations of all segmenters, told apart by ``kind``."""
+
+CONFIGS = (WatershedConfig, ThresholdConfig)
+"""Their classes."""
+
+Kind: TypeAlias = Literal["watershed", "threshold"]
+
+KINDS: tuple[str, ...] = get_args(Kind)
+"""The names that :func:`of_kind` knows."""
+
+
+@cache
+def of_kind(kind: str) -> SegmenterConfig:
+    """The defaults of the segmenter of that name.
+
+    Raises
+    ------
+    ConfigError : no segmenter has that name.
+    """
+    try:
+        config: SegmenterConfig = TypeAdapter(SegmenterConfig).validate_python({"kind": kind})
+    except ValidationError as error:
+        remedy = f"Known: {', '.join(KINDS)}"
+        raise ConfigError("no such segmenter", field="kind", value=kind, remedy=remedy) from error
+    return config

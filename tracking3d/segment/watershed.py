@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -10,23 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
-from tracking3d.labels import label_volume
+from tracking3d.segment.image import Image
+from tracking3d.segment.labelled import labelled
 from tracking3d.segment.threshold import cell_level, noise_level, stands_out
-from volumes.errors import ContentError
-from volumes.shapes import Mask, Triple
-from volumes.volume import Volume, require_finite
+from volumes.volume import Volume
 
 if TYPE_CHECKING:
     from tracking3d.segment.pieces import Scale
-
-log = logging.getLogger(__name__)
 
 SMOOTHING = 0.15
 """Width of the Gaussian before thresholding, as a share of the typical radius."""
 SPECK = 0.05
 """Regions under this share of a ball of the typical radius are not looked at."""
-SMALLEST = 0.15
-"""Cells under this share of the typical cell are dropped, unless the smallest volume is stated."""
 TRIES = 2
 
 
@@ -88,21 +82,20 @@ class Watershed:
         ------
         ContentError : NaN or infinite voxels, a constant volume, or more than one channel.
         """
-        voxels, inside = _checked(volume)
-        spacing = volume.grid.spacing_um
-        found = self._scale(voxels, inside, spacing)
-        labels = np.zeros(inside.shape, np.int32) if found is None else self._cells(voxels, inside, found)
-        if not labels.any():
-            log.warning("no cell found in the volume at %g s", volume.time_s)
-        return label_volume(labels, volume)
+        return labelled(volume, self._find, self.config.min_volume_um3)
 
-    def _scale(self, voxels: NDArray[np.float32], inside: Mask, spacing: Triple) -> Scale | None:
+    def _find(self, image: Image) -> NDArray[np.int32]:
+        found = self._scale(image)
+        return np.zeros(image.inside.shape, np.int32) if found is None else self._cells(image, found)
+
+    def _scale(self, image: Image) -> Scale | None:
         """What a cell is here; None where nothing stands out from the noise."""
         from tracking3d.segment import pieces
 
-        smooth = _smooth_inside(voxels, inside, min(spacing), spacing)
+        spacing, inside = image.spacing_um, image.inside
+        smooth = image.smooth(min(spacing))
         level = self._level(smooth[inside])
-        if self.config.threshold == "otsu" and not stands_out(smooth[inside], level, noise_level(voxels, inside)):
+        if self.config.threshold == "otsu" and not stands_out(smooth[inside], level, noise_level(image.voxels, inside)):
             return None
         mask = (smooth > level) & inside
         if not mask.any():
@@ -110,65 +103,17 @@ class Watershed:
         radius = self.config.radius_um
         if radius is None:
             radius = pieces.typical_radius_um(pieces.distance_um(mask | ~inside, spacing), mask)
-        ball = 4 / 3 * np.pi * radius**3 / float(np.prod(spacing))
+        ball = 4 / 3 * np.pi * radius**3 / image.voxel_um3
         again = self.config.roundness if self.config.threshold == "otsu" else 0.0
         return pieces.Scale(spacing, radius, max(8, round(SPECK * ball)), self.config.seed_depth, again)
 
-    def _cells(self, voxels: NDArray[np.float32], inside: Mask, scale: Scale) -> NDArray[np.int32]:
+    def _cells(self, image: Image, scale: Scale) -> NDArray[np.int32]:
         from tracking3d.segment import pieces
 
         width = self.config.smoothing_um
-        width = SMOOTHING * scale.radius_um if width is None else width
-        smooth = _smooth_inside(voxels, inside, width, scale.spacing_um)
-        mask = pieces.fill_holes((smooth > self._level(smooth[inside])) & inside, scale.smallest)
-        labels = pieces.cells_in(smooth, mask, inside, scale, TRIES)
-        return _without_small(labels, self.config.min_volume_um3, float(np.prod(scale.spacing_um)))
+        smooth = image.smooth(SMOOTHING * scale.radius_um if width is None else width)
+        mask = pieces.fill_holes((smooth > self._level(smooth[image.inside])) & image.inside, scale.smallest)
+        return pieces.cells_in(smooth, mask, image.inside, scale, TRIES)
 
     def _level(self, values: NDArray[np.float32]) -> float:
         return cell_level(values) if self.config.threshold == "otsu" else float(self.config.threshold)
-
-
-def _checked(volume: Volume) -> tuple[NDArray[np.float32], Mask]:
-    """The voxels as float32, 0 where there is no data, and where there is."""
-    if volume.data.shape[0] != 1:
-        raise ContentError(
-            "the watershed takes one channel", field="volume", value=len(volume.channels), remedy="Choose a channel"
-        )
-    require_finite(volume, "image")
-    raw, inside = volume.channel(0), volume.mask()
-    if not inside.any():
-        raise ContentError("the volume has no valid voxel", field="image", remedy="Check the mask and the overlap")
-    low = raw[inside].min()
-    if low == raw[inside].max():
-        raise ContentError(
-            "the volume is constant", field="image", value=low.item(), remedy="Check the file and channel"
-        )
-    return np.where(inside, raw, low).astype(np.float32), inside
-
-
-def _smooth_inside(voxels: NDArray[np.float32], inside: Mask, sigma_um: float, spacing: Triple) -> NDArray[np.float32]:
-    """Gaussian that gives no weight to voxels without data."""
-    from tracking3d.segment.pieces import smooth_um
-
-    if inside.all():
-        return smooth_um(voxels, sigma_um, spacing)
-    weight = smooth_um(inside.astype(np.float32), sigma_um, spacing)
-    smooth = smooth_um(np.where(inside, voxels, np.float32(0)), sigma_um, spacing)
-    return np.where(inside, smooth / np.maximum(weight, np.finfo(np.float32).tiny), voxels)
-
-
-def _without_small(labels: NDArray[np.int32], min_volume_um3: float | None, voxel_um3: float) -> NDArray[np.int32]:
-    """Drop small cells and number the others without gaps.
-
-    The typical cell is the one in which the median voxel lies, so that many specks do not make a speck typical.
-    """
-    voxels = np.bincount(labels.ravel())
-    voxels[0] = 0
-    if not voxels.any():
-        return labels
-    if min_volume_um3 is None:
-        smallest = SMALLEST * float(np.median(voxels[labels[labels > 0]]))
-    else:
-        smallest = min_volume_um3 / voxel_um3
-    kept = (voxels > 0) & (voxels >= smallest)
-    return np.where(kept, np.cumsum(kept), 0).astype(np.int32)[labels]
