@@ -11,8 +11,9 @@ array([1, 1, 1])
 # load the modules, and the functions then take their names, for good.
 from tracking3d.detect import detect
 from tracking3d.detections import Detections
+from tracking3d.formats.dispatch import read_tracks
 from tracking3d.link import link
 from tracking3d.segment import segment
 from tracking3d.tracks import Tracks
 
-__all__ = ["Detections", "Tracks", "detect", "link", "segment"]
+__all__ = ["Detections", "Tracks", "detect", "link", "read_tracks", "segment"]

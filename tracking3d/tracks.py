@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tracking3d.detections import Detections
-from volumes.errors import OutputError, TableError
+from volumes.errors import TableError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,25 +98,19 @@ class Tracks:
         return table.assign(track_id=self.track_id, parent=self.parent)
 
     def write(self, path: str | Path) -> None:
-        """Write the tracks at once, in the format of the suffix: ``.csv``, ``.csv.gz`` or ``.geff`` (a folder).
+        """Write the tracks at once, in the format of the suffix.
 
+        ``.csv`` or ``.csv.gz``; ``.geff`` (a folder); ``.xml`` (TrackMate); ``.napari.csv``, with the graph beside it.
         A Cell Tracking Challenge folder needs the labels as well: :func:`tracking3d.formats.ctc.write_ctc`.
 
         Raises
         ------
         OutputError : a suffix that is not known, or a place that cannot be written.
+        TableError : tracks that the format cannot hold.
         """
-        path = Path(path)
-        if path.name.endswith((".csv", ".csv.gz")):
-            from tracking3d.formats.table import write_tracks_csv
+        from tracking3d.formats.dispatch import write_tracks
 
-            write_tracks_csv(self, path)
-        elif path.suffix == ".geff":
-            from tracking3d.formats.geff import write_geff
-
-            write_geff(self, path)
-        else:
-            raise OutputError("is no known format of tracks", file=path, remedy="Use .csv, .csv.gz or .geff")
+        write_tracks(self, path)
 
 
 def runs(tracks: Tracks) -> Rows:

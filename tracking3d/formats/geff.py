@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracking3d.detections import Detections
+from tracking3d.formats.linked import in_file
 from tracking3d.tracks import Tracks
 from volumes.atomic import replacing_folder
 from volumes.errors import TableError, UnitError
@@ -83,20 +84,27 @@ def read_geff(path: str | Path) -> Tracks:
             _dt_s(axes["t"]),
             graph["node_ids"].astype(np.int64),
         )
-        return Tracks(cells, _parents(cells.id, graph["edge_ids"].astype(np.int64), path))
+        return _linked(cells, graph["edge_ids"].astype(np.int64), graph["edge_props"].get("confidence"), path)
     except TableError as error:
-        raise TableError(error.problem, file=path, field=error.field, value=error.value, remedy=error.remedy) from error
+        raise in_file(error, path) from error
 
 
-def _parents(ids: NDArray[np.int64], edges: NDArray[np.int64], path: Path) -> NDArray[np.int64]:
-    order = np.argsort(ids)
-    parent = np.full(len(ids), -1, dtype=np.int64)
-    source, target = order[np.searchsorted(ids, edges, sorter=order)].reshape(-1, 2).T
-    twice = np.flatnonzero(np.bincount(target, minlength=len(ids)) > 1)
+def _linked(cells: Detections, edges: NDArray[np.int64], confidence: Any, path: Path) -> Tracks:  # noqa: ANN401
+    """Tracks from edges (e, 2) of ids, and the property that says how far each can be trusted, where there is one."""
+    order = np.argsort(cells.id)
+    parent = np.full(len(cells), -1, dtype=np.int64)
+    source, target = order[np.searchsorted(cells.id, edges, sorter=order)].reshape(-1, 2).T
+    twice = np.flatnonzero(np.bincount(target, minlength=len(cells)) > 1)
     if len(twice):
-        raise TableError("has two parents", file=path, field="id", value=int(ids[twice[0]]), remedy="Undo the merge")
+        raise TableError(
+            "has two parents", file=path, field="id", value=int(cells.id[twice[0]]), remedy="Undo the merge"
+        )
     parent[target] = source
-    return parent
+    if confidence is None:
+        return Tracks(cells, parent)
+    trust = np.full(len(cells), np.nan)
+    trust[target] = confidence["values"]
+    return Tracks(cells, parent, trust)
 
 
 def _node_properties(tracks: Tracks) -> dict[str, Any]:

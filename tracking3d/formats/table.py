@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracking3d.detections import Detections
+from tracking3d.formats.linked import in_file
 from tracking3d.formats.rows import feature, need, numbers, read_rows, whole_numbers
 from tracking3d.tracks import Tracks
 from volumes.atomic import replacing_file
@@ -46,7 +47,7 @@ def read_detections(path: str | Path, unit: str = "um", dt_s: float | None = Non
         that repeats another's frame and position: with the file, the column and the 0-based row number.
     UnitError : a unit that is not known.
     """
-    return _detections(read_rows(path), path, unit, dt_s)
+    return detections_of_rows(read_rows(path), path, unit, dt_s)
 
 
 def read_tracks(path: str | Path, unit: str = "um", dt_s: float | None = None) -> Tracks:
@@ -61,7 +62,7 @@ def read_tracks(path: str | Path, unit: str = "um", dt_s: float | None = None) -
 
         return read_geff(path)
     rows = read_rows(path)
-    return _tracks(_detections(rows, path, unit, dt_s), _parents(rows, path), path)
+    return _tracks(detections_of_rows(rows, path, unit, dt_s), _parents(rows, path), path)
 
 
 def read_parents(path: str | Path, detections: Detections) -> NDArray[np.int64]:
@@ -79,7 +80,7 @@ def read_parents(path: str | Path, detections: Detections) -> NDArray[np.int64]:
 
 def write_detections(detections: Detections, path: str | Path) -> None:
     """Write id, t, z, y, x (µm), volume (µm³) and the features as ``.csv`` or ``.csv.gz``, replaced at once."""
-    _write(detections.as_frame(), Path(path))
+    write_frame(detections.as_frame(), Path(path))
 
 
 def write_tracks_csv(tracks: Tracks, path: str | Path, source_rows: pd.DataFrame | None = None) -> None:
@@ -99,7 +100,7 @@ def write_tracks_csv(tracks: Tracks, path: str | Path, source_rows: pd.DataFrame
     table = tracks.detections.as_frame() if source_rows is None else _renamed(source_rows)
     if len(table) != len(tracks):
         raise TableError(f"has {len(table)} rows, the tracks {len(tracks)}", field="source_rows")
-    _write(table.assign(track_id=tracks.track_id, parent=tracks.parent), Path(path))
+    write_frame(table.assign(track_id=tracks.track_id, parent=tracks.parent), Path(path))
 
 
 def write_linked_rows(tracks: Tracks, source: str | Path, path: str | Path) -> None:
@@ -107,7 +108,8 @@ def write_linked_rows(tracks: Tracks, source: str | Path, path: str | Path) -> N
     write_tracks_csv(tracks, path, read_rows(source))
 
 
-def _detections(rows: pd.DataFrame, path: str | Path, unit: str, dt_s: float | None) -> Detections:
+def detections_of_rows(rows: pd.DataFrame, path: str | Path, unit: str, dt_s: float | None) -> Detections:
+    """Detections from rows as they are written; parameters and errors as of :func:`read_detections`."""
     if unit not in UM_PER:
         raise UnitError("is no known length", file=path, field="unit", value=unit, remedy=f"Use one of {[*UM_PER]}")
     need(rows, NEEDED, path)
@@ -120,18 +122,14 @@ def _detections(rows: pd.DataFrame, path: str | Path, unit: str, dt_s: float | N
     try:
         return Detections.of(t, zyx * UM_PER[unit], _volume(rows, path) * UM_PER[unit] ** 3, features, dt_s, ids)
     except TableError as error:
-        raise _in_file(error, path) from error
+        raise in_file(error, path) from error
 
 
 def _tracks(detections: Detections, parent: NDArray[np.int64], path: str | Path) -> Tracks:
     try:
         return Tracks(detections, parent)
     except TableError as error:
-        raise _in_file(error, path) from error
-
-
-def _in_file(error: TableError, path: str | Path) -> TableError:
-    return TableError(error.problem, file=path, field=error.field, value=error.value, remedy=error.remedy)
+        raise in_file(error, path) from error
 
 
 def _parents(rows: pd.DataFrame, path: str | Path) -> NDArray[np.int64]:
@@ -168,7 +166,8 @@ def _renamed(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.rename(columns=taken)
 
 
-def _write(table: pd.DataFrame, path: Path) -> None:
+def write_frame(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as ``.csv`` or ``.csv.gz``, replaced at once; equal tables give equal bytes."""
     text = table.to_csv(index=False, lineterminator="\n").encode()
     with replacing_file(path) as temporary, temporary.open("wb") as file:
         if path.suffix != ".gz":
