@@ -1,0 +1,1 @@
+"""Cells from a trained network: targets and losses to train it, scale, blocks and decoding to use it."""

@@ -1,0 +1,16 @@
+"""How cells are read from the network's maps: what a config file can say."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class DecoderConfig(BaseModel):
+    """How cells are read from the network's maps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    foreground: float = Field(0.5, gt=0, lt=1, description="certainty from which a voxel belongs to a cell")
+    depth: float = Field(
+        0.15, gt=0, lt=1, description="cells part where the distance falls by this share of the lower peak"
+    )

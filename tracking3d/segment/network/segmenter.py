@@ -1,0 +1,97 @@
+"""The segmenter that has learnt what cells are."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracking3d.labels import label_volume
+from tracking3d.segment.blocks import cores, joined
+from tracking3d.segment.network.config import NetworkConfig
+from tracking3d.segment.network.heads import DIAMETER
+from volumes.errors import ContentError
+from volumes.volume import Volume
+
+log = logging.getLogger(__name__)
+
+SAME = 0.25
+"""Two blocks see one cell when its centres differ by less than this share of the typical diameter."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """What was found.
+
+    Parameters
+    ----------
+    labels : on the image's grid, 0 the background, each cell its own number from 1.
+    confidence : (n,) of label 1, 2, …, from 0 to 1: mean certainty of the foreground times the largest distance.
+    diameter_um : that was given or estimated.
+    """
+
+    labels: Volume
+    confidence: NDArray[np.float64]
+    diameter_um: float
+
+
+@dataclass(frozen=True)
+class Network:
+    """Finds cells with a trained network.
+
+    1. The size of a cell is estimated, unless it is given (:mod:`tracking3d.segment.network.scale`).
+    2. The image is resampled to 14 voxels a cell in blocks; the network says for each voxel how certain it is of a
+       cell, and how deep inside one the voxel lies.
+    3. Both are brought back to the image's grid. The peaks of the depth are the cells, and the foreground is divided
+       among them (:mod:`tracking3d.segment.network.decode`); blocks are joined (:mod:`tracking3d.segment.blocks`).
+
+    Brightness may be scaled or shifted. Voxels without data count as background. Deterministic on one machine.
+    """
+
+    config: NetworkConfig = field(default_factory=NetworkConfig)
+
+    def segment(self, volume: Volume) -> Volume:
+        """Label the cells of a volume of one channel.
+
+        Returns
+        -------
+        Labels from 1 on the volume's grid. Without any cell all are 0, and a warning is logged.
+
+        Raises
+        ------
+        ContentError : NaN or infinite voxels, a constant volume, or more than one channel.
+        WeightsError : weights that are missing, damaged, or of no network that finds cells.
+        """
+        return self.cells(volume).labels
+
+    def cells(self, volume: Volume) -> Cells:
+        """The same, with how certain each cell is, and the diameter that was used."""
+        from tracking3d.segment.network.prepare import finder_for, reader
+
+        _require_channel(volume)
+        finder, read = finder_for(self.config, volume), reader(volume)
+        labels = np.zeros(volume.grid.shape, np.int32)
+        places, tables = [], []
+        if finder is None:
+            log.warning("no cell found in the volume at %g s", volume.time_s)
+            return Cells(label_volume(labels, volume), np.zeros(0), self.config.diameter_um or np.nan)
+        for core in cores(volume.grid.shape, finder.core_sides(self.config.block)):
+            found = finder.block(read, core)
+            places.append(tuple(slice(*side) for side in core))
+            labels[places[-1]] = found.labels
+            tables.append((found.centre, found.voxels, found.confidence))
+        cells = joined(tables, SAME * DIAMETER)
+        for place, numbers in zip(places, cells.numbers, strict=True):
+            labels[place] = numbers.astype(np.int32)[labels[place]]
+        if not len(cells.confidence):
+            log.warning("no cell found in the volume at %g s", volume.time_s)
+        return Cells(label_volume(labels, volume), cells.confidence, finder.view.diameter_um)
+
+
+def _require_channel(volume: Volume) -> None:
+    if volume.data.shape[0] != 1:
+        raise ContentError(
+            "the network takes one channel", field="volume", value=len(volume.channels), remedy="Choose a channel"
+        )
