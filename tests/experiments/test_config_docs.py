@@ -45,6 +45,11 @@ TITLES = {
     "Scale": "match: a scale",
     "WatershedConfig": "segment: watershed",
     "ThresholdConfig": "segment: threshold",
+    "FuzzyClustersConfig": "segment: fuzzy-c-means",
+    "RegionGrowingConfig": "segment: region-growing",
+    "VoronoiOtsuConfig": "segment: voronoi-otsu",
+    "SpotsConfig": "segment: spots",
+    "PhagoSightConfig": "segment: phagosight",
     "ConstraintConfig": "link: constraint",
     "NearestConfig": "link: nearest",
 }

@@ -7,20 +7,41 @@ from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from tracking3d.segment.clusters.fuzzy_clusters import FuzzyClustersConfig
+from tracking3d.segment.regions.phagosight import PhagoSightConfig
+from tracking3d.segment.regions.region_growing import RegionGrowingConfig
+from tracking3d.segment.regions.voronoi_otsu import VoronoiOtsuConfig
+from tracking3d.segment.spots.spots import SpotsConfig
 from tracking3d.segment.thresholds.components import ThresholdConfig
 from tracking3d.segment.watershed import WatershedConfig
 from volumes.errors import ConfigError
 
 SegmenterConfig: TypeAlias = Annotated[
-    WatershedConfig | ThresholdConfig,
+    WatershedConfig
+    | ThresholdConfig
+    | FuzzyClustersConfig
+    | RegionGrowingConfig
+    | VoronoiOtsuConfig
+    | SpotsConfig
+    | PhagoSightConfig,
     Field(discriminator="kind"),
 ]
 """The configurations of all segmenters, told apart by ``kind``."""
 
-CONFIGS = (WatershedConfig, ThresholdConfig)
+CONFIGS = (
+    WatershedConfig,
+    ThresholdConfig,
+    FuzzyClustersConfig,
+    RegionGrowingConfig,
+    VoronoiOtsuConfig,
+    SpotsConfig,
+    PhagoSightConfig,
+)
 """Their classes."""
 
-Kind: TypeAlias = Literal["watershed", "threshold"]
+Kind: TypeAlias = Literal[
+    "watershed", "threshold", "fuzzy-c-means", "region-growing", "voronoi-otsu", "spots", "phagosight"
+]
 
 KINDS: tuple[str, ...] = get_args(Kind)
 """The names that :func:`of_kind` knows."""

@@ -33,7 +33,7 @@ class ThresholdConfig(BaseModel):
     kind: Literal["threshold"] = "threshold"
     level: Level = "otsu"
     smoothing_um: float | None = Field(None, ge=0, allow_inf_nan=False)
-    split: Split = "parts"
+    split: Split = "necks"
     min_volume_um3: float | None = Field(None, gt=0, allow_inf_nan=False)
 
     def build(self) -> Threshold:

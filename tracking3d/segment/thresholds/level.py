@@ -9,23 +9,28 @@ from numpy.typing import NDArray
 from pydantic import FiniteFloat
 
 from tracking3d.segment.image import Image
-from tracking3d.segment.threshold import noise_level, otsu, stands_out
+from tracking3d.segment.threshold import cell_level, noise_level, otsu, stands_out
 from tracking3d.segment.thresholds.entropy import entropy_level
 from tracking3d.segment.thresholds.histogram import histogram
 from tracking3d.segment.thresholds.minimum_error import minimum_error_level
 from tracking3d.segment.thresholds.moments import moments_level
 from volumes.shapes import AnyArray, Mask
 
-Method: TypeAlias = Literal["otsu", "moments", "maximum-entropy", "minimum-error"]
+Method: TypeAlias = Literal["otsu", "moments", "maximum-entropy", "minimum-error", "clipped-otsu"]
 Level: TypeAlias = Method | FiniteFloat
 
 
 def level_of(values: AnyArray, method: Level) -> float:
-    """The level that a method finds in values; a number is its own level. Of equal values none is above it."""
+    """The level that a method finds in values; a number is its own level. Of equal values none is above it.
+
+    ``clipped-otsu`` is Otsu's with the brightest 1 % counted as the level where they begin.
+    """
     if not isinstance(method, str):
         return float(method)
     if method == "otsu" or values.min() == values.max():
         return otsu(values)
+    if method == "clipped-otsu":
+        return cell_level(values)
     of = {"moments": moments_level, "maximum-entropy": entropy_level, "minimum-error": minimum_error_level}
     return of[method](histogram(values))
 

@@ -1,0 +1,1 @@
+"""Cells as clusters of voxels that look alike."""

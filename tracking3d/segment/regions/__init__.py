@@ -1,0 +1,1 @@
+"""Cells as regions that grow from seeds, or stand above levels."""

@@ -1,0 +1,1 @@
+"""Cells as bright blobs of about one size."""
