@@ -61,7 +61,7 @@ def link(
     *,
     out: Path,
     kind: Annotated[
-        Literal["constraint", "nearest"],
+        Literal["constraint", "literal", "kalman", "nearest", "trackpy"],
         Parameter(help="How: constraint weighs all links together; others are there to compare with."),
     ] = "constraint",
     set_: Annotated[

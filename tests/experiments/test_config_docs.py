@@ -51,7 +51,16 @@ TITLES = {
     "SpotsConfig": "segment: spots",
     "PhagoSightConfig": "segment: phagosight",
     "ConstraintConfig": "link: constraint",
+    "LiteralLinkerConfig": "link: literal",
+    "KalmanConfig": "link: kalman",
+    "Still": "motion: none",
+    "NearestVelocity": "motion: nearest-velocity",
+    "ConstantVelocity": "motion: constant-velocity",
+    "InteractingModels": "motion: interacting",
+    "ParticleFilter": "motion: particles",
+    "LocalFlow": "motion: flow",
     "NearestConfig": "link: nearest",
+    "TrackpyConfig": "link: trackpy",
 }
 """The heading under which each definition of the schema is told."""
 ROW = re.compile(r"^\| `(?P<key>\w+)` \| (?P<type>[^|]+) \| (?P<default>[^|]+) \| (?P<meaning>[^|]+) \|$", re.MULTILINE)

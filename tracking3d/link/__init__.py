@@ -9,7 +9,19 @@ array([-1, -1,  1,  0])
 
 from tracking3d.link.config import LinkerConfig
 from tracking3d.link.constraint import ConstraintConfig
+from tracking3d.link.kalman import KalmanConfig
 from tracking3d.link.linker import Linker, link
+from tracking3d.link.literal.config import LiteralLinkerConfig
 from tracking3d.link.nearest import NearestConfig
+from tracking3d.link.trackpy import TrackpyConfig
 
-__all__ = ["ConstraintConfig", "Linker", "LinkerConfig", "NearestConfig", "link"]
+__all__ = [
+    "ConstraintConfig",
+    "KalmanConfig",
+    "Linker",
+    "LinkerConfig",
+    "LiteralLinkerConfig",
+    "NearestConfig",
+    "TrackpyConfig",
+    "link",
+]

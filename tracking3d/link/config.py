@@ -8,16 +8,22 @@ from typing import Annotated, Literal, TypeAlias, get_args
 from pydantic import Field, TypeAdapter, ValidationError
 
 from tracking3d.link.constraint import ConstraintConfig
+from tracking3d.link.kalman import KalmanConfig
+from tracking3d.link.literal.config import LiteralLinkerConfig
 from tracking3d.link.nearest import NearestConfig
+from tracking3d.link.trackpy import TrackpyConfig
 from volumes.errors import ConfigError
 
-LinkerConfig: TypeAlias = Annotated[ConstraintConfig | NearestConfig, Field(discriminator="kind")]
+LinkerConfig: TypeAlias = Annotated[
+    ConstraintConfig | LiteralLinkerConfig | KalmanConfig | NearestConfig | TrackpyConfig,
+    Field(discriminator="kind"),
+]
 """The configurations of all linkers, told apart by ``kind``."""
 
-CONFIGS = (ConstraintConfig, NearestConfig)
+CONFIGS = (ConstraintConfig, LiteralLinkerConfig, KalmanConfig, NearestConfig, TrackpyConfig)
 """Their classes."""
 
-Kind: TypeAlias = Literal["constraint", "nearest"]
+Kind: TypeAlias = Literal["constraint", "literal", "kalman", "nearest", "trackpy"]
 
 KINDS: tuple[str, ...] = get_args(Kind)
 """The names that :func:`of_kind` knows."""

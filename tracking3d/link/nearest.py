@@ -56,24 +56,31 @@ class NearestLinker:
         """Tracks over these detections; labels and image are not needed."""
         cells = scene(detections)
         reach = self.config.max_distance_um or typical_reach(cells)
-        parent = np.full(len(cells), -1, dtype=np.int64)
-        ends = np.zeros(0, np.int64)
-        for place, frame in enumerate(cells.frames):
-            here = np.arange(cells.first[place], cells.first[place + 1])
-            ends = ends[cells.t[ends] >= frame - 1 - self.config.max_missed]
-            near = near_pairs(cells.zyx[here], cells.zyx[ends], reach)
-            mate = self._mates(near, reach, len(here), len(ends))
-            parent[here[mate >= 0]] = ends[mate[mate >= 0]]
-            ends = np.concatenate([np.delete(ends, mate[mate >= 0]), here])
-        return Tracks(detections, in_table(cells, parent))
+        greedily = self.config.assignment == "greedy"
+        return Tracks(detections, in_table(cells, nearest_parents(cells, reach, self.config.max_missed, greedily)))
 
-    def _mates(self, near: Near, reach: float, n: int, m: int) -> NDArray[np.int64]:
-        if self.config.assignment == "greedy":
-            order = np.lexsort((near.other, near.one, near.distance))
-            return greedy(near.one[order], near.other[order], n, m)
-        # A link as long as the reach is worth a little too, whichever way its length was rounded.
-        gain = reach**2 * (1 + 1e-9) - near.distance**2
-        return match(near.one, near.other, gain, n, m)
+
+def nearest_parents(cells: Scene, reach_um: float, max_missed: int, greedily: bool) -> NDArray[np.int64]:
+    """Parents (n,) in the scene's order, frame by frame among the ends of the tracks so far; −1 at a root."""
+    parent = np.full(len(cells), -1, dtype=np.int64)
+    ends = np.zeros(0, np.int64)
+    for place, frame in enumerate(cells.frames):
+        here = np.arange(cells.first[place], cells.first[place + 1])
+        ends = ends[cells.t[ends] >= frame - 1 - max_missed]
+        near = near_pairs(cells.zyx[here], cells.zyx[ends], reach_um)
+        mate = _mates(near, reach_um, len(here), len(ends), greedily)
+        parent[here[mate >= 0]] = ends[mate[mate >= 0]]
+        ends = np.concatenate([np.delete(ends, mate[mate >= 0]), here])
+    return parent
+
+
+def _mates(near: Near, reach_um: float, n: int, m: int, greedily: bool) -> NDArray[np.int64]:
+    if greedily:
+        order = np.lexsort((near.other, near.one, near.distance))
+        return greedy(near.one[order], near.other[order], n, m)
+    # A link as long as the reach is worth a little too, whichever way its length was rounded.
+    gain = reach_um**2 * (1 + 1e-9) - near.distance**2
+    return match(near.one, near.other, gain, n, m)
 
 
 @kernel
