@@ -27,8 +27,8 @@ def reader(volume: Volume, channel: int = 0) -> Read:
     return read
 
 
-def finder_for(config: NetworkConfig, volume: Volume) -> Finder | None:
-    """All that is needed to find the cells of a volume of one channel; None where there is no sign of any.
+def finder_for(config: NetworkConfig, volume: Volume, channel: int = 0) -> Finder | None:
+    """All that is needed to find the cells in one channel of a volume; None where there is no sign of any.
 
     Raises
     ------
@@ -37,8 +37,12 @@ def finder_for(config: NetworkConfig, volume: Volume) -> Finder | None:
     """
     from tracking3d.segment.network.scale import estimated_diameter_um
 
-    _require_content(volume)
-    network, read, grid = predictor(config.weights, config.device, config.precision), reader(volume), volume.grid
+    _require_content(volume, channel)
+    network, read, grid = (
+        predictor(config.weights, config.device, config.precision),
+        reader(volume, channel),
+        volume.grid,
+    )
     diameter = config.diameter_um
     if diameter is None:
         diameter = estimated_diameter_um(network, read, grid.shape, grid.spacing_um)
@@ -51,13 +55,13 @@ def finder_for(config: NetworkConfig, volume: Volume) -> Finder | None:
     return Finder(network, view, bounds, config.decoder, smallest_cell(view, config.min_volume_um3))
 
 
-def _require_content(volume: Volume) -> None:
+def _require_content(volume: Volume, channel: int) -> None:
     if volume.valid is not None and not volume.valid.any():
         raise ContentError("the volume has no valid voxel", field="image", remedy="Check the mask and the overlap")
     if not isinstance(volume.data, np.ndarray):
         return
     require_finite(volume, "image")
-    seen = volume.data if volume.valid is None else volume.data[:, volume.valid]
+    seen = volume.data[channel] if volume.valid is None else volume.data[channel][volume.valid]
     if seen.min() == seen.max():
         raise _constant(seen.flat[0].item())
 
