@@ -9,8 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import gammaln
-from scipy.stats import chi2, f
+from scipy.special import chdtri, fdtri, gammaln
 
 from tracking3d.detections import Detections
 from tracking3d.link.matching import match
@@ -117,7 +116,7 @@ class KalmanLinker:
 
 def within(probability: float, freedom: float | None) -> float:
     """Squared Mahalanobis distance that a place is within by a probability: a quantile of χ²₃, or of 3 F(3, ν)."""
-    return float(chi2.ppf(probability, 3) if freedom is None else 3 * f.ppf(probability, 3, freedom))
+    return float(chdtri(3, 1 - probability) if freedom is None else 3 * fdtri(3, freedom, probability))
 
 
 def log_radial(squared: NDArray[np.float64], freedom: float | None) -> NDArray[np.float64]:

@@ -114,7 +114,7 @@ class Pairing:
             self._take(near, change, allowed & ~too_far(near.distance, config.relaxed, self.diameter_um), here, there)
             self._count(relaxed=np.count_nonzero(self.paths.parent[there] >= 0) - before)
         if config.backtrack is not None:
-            self._go_back(one[~grown], other[~grown], one[bent & ~grown])
+            self._go_back(one[~grown], other[~grown], one[bent & ~grown], near.distance[bent & ~grown])
 
     def _take(
         self, near: Near, change: NDArray[np.int64], allowed: NDArray[np.bool_], here: slice, there: slice
@@ -129,11 +129,18 @@ class Pairing:
         taken = mate[near.one[kept]] == near.other[kept]
         self._count(neighbours=passed_over(near.one[kept], near.distance[kept], taken, change[kept]))
 
-    def _go_back(self, one: NDArray[np.int64], other: NDArray[np.int64], bent: NDArray[np.int64]) -> None:
-        """Lead the tracks that only a turn has ended another way."""
+    def _go_back(
+        self,
+        one: NDArray[np.int64],
+        other: NDArray[np.int64],
+        bent: NDArray[np.int64],
+        distance_um: NDArray[np.float64],
+    ) -> None:
+        """Lead the tracks that only a turn has ended another way; first the one that ends nearest to a target."""
         starts = np.flatnonzero(np.diff(one, prepend=-1))
         self.targets.update(zip(one[starts].tolist(), np.split(other, starts[1:]), strict=False))
-        for end in np.unique(bent).tolist():
+        ends, nearest = np.unique(bent, return_index=True)
+        for end in ends[np.argsort(distance_um[nearest], kind="stable")].tolist():
             if self.paths.child[end] < 0:
                 backtrack(self.paths, end, self.config.backtrack or 0, self._targets, self._bends)
 
