@@ -140,8 +140,12 @@ def overlap(truth: Volume, found: Volume) -> Overlap:
     """
     if not truth.grid.is_close(found.grid):
         raise GridError("the two label volumes lie on different grids", field="found", value=found.grid.shape)
-    first, second = label_voxels(truth, "truth"), label_voxels(found, "found")
-    a, b, lengths = _runs(first, second)
+    return voxel_overlap(label_voxels(truth, "truth"), label_voxels(found, "found"))
+
+
+def voxel_overlap(truth: AnyArray, found: AnyArray) -> Overlap:
+    """:func:`overlap` of two arrays of labels of one shape, whole numbers of at least 0."""
+    a, b, lengths = _runs(truth, found)
     truth_ids, rows = np.unique(a, return_inverse=True)
     found_ids, columns = np.unique(b, return_inverse=True)
     keys, pair = np.unique(rows * len(found_ids) + columns, return_inverse=True)

@@ -123,3 +123,12 @@ def test_a_mask_of_every_frame_is_written_in_place_of_an_old_folder(drawn, tmp_p
     write_ctc(tracks, labels, tmp_path / "ctc")
     names = sorted(p.name for p in (tmp_path / "ctc").iterdir())
     assert names == [*(f"mask{t:03d}.tif" for t in range(6)), "res_track.txt"]
+
+
+@pytest.mark.parametrize("planes", [1, 3, 4])
+def test_few_planes_are_not_taken_for_colours(toy: Tracks, tmp_path: Path, planes: int):
+    labels = TimeLapse.from_array(np.ones((6, planes, 4, 5), np.int32), (1.0, 1.0, 1.0), dt_s=1.0, modality="labels")
+    one = Tracks(Detections.of([0], np.ones((1, 3)) * (0, 1, 1)), np.array([-1]))
+    write_ctc(one, labels, tmp_path / "ctc")
+    with tifffile.TiffFile(tmp_path / "ctc" / "mask000.tif") as tif:
+        assert [page.shape for page in tif.pages] == [(4, 5)] * planes

@@ -6,6 +6,7 @@ its parent. Labels are therefore those of :func:`tracking3d.tracks.runs`: the tr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,23 @@ def write_ctc(tracks: Tracks, labels: TimeLapse, folder: str | Path) -> None:
     """
     import tifffile
 
+    digits = max(3, len(str(len(labels) - 1)))
+    with replacing_folder(Path(folder)) as temporary:
+        for frame, mask in enumerate(track_masks(tracks, labels)):
+            file = temporary / f"mask{frame:0{digits}}.tif"
+            # Three or four planes would be taken for colours otherwise.
+            tifffile.imwrite(file, mask, photometric="minisblack", compression="zlib", metadata={"axes": "ZYX"})
+        lines = [" ".join(map(str, line)) + "\n" for line in track_table(tracks).tolist()]
+        (temporary / "res_track.txt").write_text("".join(lines), encoding="ascii")
+
+
+def track_masks(tracks: Tracks, labels: TimeLapse) -> Iterator[NDArray[np.uint16]]:
+    """Each frame's labels (Z, Y, X) turned into the numbers of the tracks' runs, 0 where no detection stands.
+
+    Raises
+    ------
+    TableError : as :func:`write_ctc`.
+    """
     run = runs(tracks)
     if run.max(initial=0) > MOST:
         raise TableError(
@@ -46,14 +64,8 @@ def write_ctc(tracks: Tracks, labels: TimeLapse, folder: str | Path) -> None:
     late = tracks.detections.t >= len(labels)
     if late.any():
         raise TableError(f"lies past the movie's {len(labels)} frames", field="t", value=int(tracks.detections.t.max()))
-    digits = max(3, len(str(len(labels) - 1)))
-    with replacing_folder(Path(folder)) as temporary:
-        for frame, volume in enumerate(labels):
-            mask = _relabelled(tracks, run, frame, volume.channel(0), labels)
-            tifffile.imwrite(
-                temporary / f"mask{frame:0{digits}}.tif", mask, compression="zlib", metadata={"axes": "ZYX"}
-            )
-        (temporary / "res_track.txt").write_text(_track_table(tracks, run), encoding="ascii")
+    for frame, volume in enumerate(labels):
+        yield _relabelled(tracks, run, frame, volume.channel(0), labels)
 
 
 def _relabelled(
@@ -88,9 +100,9 @@ def _label_of(tracks: Tracks, rows: NDArray[np.int64], voxels: Voxels, labels: T
     return out
 
 
-def _track_table(tracks: Tracks, run: NDArray[np.int64]) -> str:
-    """Lines of label, first frame, last frame, label of the parent (0 at a root)."""
-    t, parent = tracks.detections.t, tracks.parent
+def track_table(tracks: Tracks) -> NDArray[np.int64]:
+    """(k, 4) a row a run: label, first frame, last frame, label of the parent (0 at a root)."""
+    run, t, parent = runs(tracks), tracks.detections.t, tracks.parent
     n = int(run.max(initial=0))
     begin, end, mother = np.full(n + 1, np.iinfo(np.int64).max), np.full(n + 1, -1), np.zeros(n + 1, np.int64)
     np.minimum.at(begin, run, t)
@@ -98,4 +110,4 @@ def _track_table(tracks: Tracks, run: NDArray[np.int64]) -> str:
     child = np.flatnonzero(parent >= 0)
     first = child[run[child] != run[parent[child]]]
     mother[run[first]] = run[parent[first]]
-    return "".join(f"{label} {begin[label]} {end[label]} {mother[label]}\n" for label in range(1, n + 1))
+    return np.column_stack([np.arange(n + 1), begin, end, mother])[1:]
