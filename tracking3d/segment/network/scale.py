@@ -1,12 +1,146 @@
-"""How large the cells of an image are, from what the network says of it at several scales."""
+"""How large the cells of an image are, from what the network says of it at several scales.
+
+At the right scale the cells that it finds are 14 voxels across, and so it says. Seen too finely they are larger, seen
+too coarsely smaller; where that turns from one to the other is the scale sought. (Cellpose estimates the size once and
+looks again: Stringer et al. 2021, "Cellpose: a generalist algorithm for cellular segmentation".) Scales are tried from
+coarse to fine, each √2 finer, so that most cost little; what is too large to be seen as a whole is seen in a window.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from tracking3d.segment.network.decode import Instances, instances, smallest_voxels, smoothed
+from tracking3d.segment.network.decoder_config import DecoderConfig
+from tracking3d.segment.network.heads import DIAMETER, DISTANCE, FOREGROUND, SIZE
 from tracking3d.segment.network.inference import Predictor
-from tracking3d.segment.network.view import Read
-from volumes.shapes import Shape3, Triple
+from tracking3d.segment.network.view import Ranges, Read, View, each
+from volumes.shapes import ChannelVoxels, Shape3, Triple
+
+STEP = math.sqrt(2)
+LARGEST = 0.7
+"""Share of the image's middle extent that a cell may have."""
+SMALLEST = 4.0
+"""Voxels of the image across a cell, at least."""
+WINDOW = 64
+"""Side of the window, in the network's voxels, in which a fine scale is tried."""
+SEEN = 300_000
+"""Voxels up to which the network sees an image as a whole to try a scale."""
+SURE = 0.35
+"""Confidence of the cells from which a scale may be right."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was seen at one scale.
+
+    Parameters
+    ----------
+    diameter_um : at which the network looked.
+    excess : ln of how much larger than that the cells are; above 0 the scale is too fine.
+    confidence : median over the cells' voxels of their cell's; 0 where there is none.
+    """
+
+    diameter_um: float
+    excess: float
+    confidence: float
+
+    @property
+    def implied_um(self) -> float:
+        """The diameter of the cells that were seen."""
+        return self.diameter_um * math.exp(self.excess)
 
 
 def estimated_diameter_um(predictor: Predictor, read: Read, shape: Shape3, spacing_um: Triple) -> float | None:
     """The diameter of a typical cell, as a ball of its volume; None where nothing looks like a cell."""
-    raise NotImplementedError
+    tried: list[Trial] = []
+    for trial in _trials(predictor, read, shape, spacing_um):
+        tried.append(trial)
+        # A clump seen from afar looks like a cell too, but not at the next scale.
+        if len(tried) > 2 and trial.excess > 0 and _turns(*tried[-3:-1]):
+            return _turn(*tried[-3:-1])
+    if len(tried) > 1 and _turns(*tried[-2:]):
+        return _turn(*tried[-2:])
+    return _best(tried)
+
+
+def _turns(coarse: Trial, fine: Trial) -> bool:
+    """Whether the cells turn from too small to too large between two trials that saw some."""
+    return coarse.excess < 0 <= fine.excess and min(coarse.confidence, fine.confidence) >= SURE
+
+
+def _turn(coarse: Trial, fine: Trial) -> float:
+    """The diameter at which they turn; linear in the logarithms."""
+    share = fine.excess / (fine.excess - coarse.excess)
+    return fine.diameter_um * (coarse.diameter_um / fine.diameter_um) ** share
+
+
+def _best(tried: list[Trial]) -> float | None:
+    """Without a turn: what the most confident trial implies."""
+    seen = [trial for trial in tried if trial.confidence > 0]
+    return max(seen, key=lambda trial: trial.confidence).implied_um if seen else None
+
+
+def _trials(predictor: Predictor, read: Read, shape: Shape3, spacing_um: Triple) -> Iterator[Trial]:
+    extents = sorted(n * s for n, s in zip(shape, spacing_um, strict=True))
+    diameter, least = LARGEST * extents[1], SMALLEST * sorted(spacing_um)[0]
+    bounds: tuple[float, float] | None = None
+    place: NDArray[np.float64] | None = None
+    while diameter >= least:
+        view = View(shape, spacing_um, diameter)
+        if bounds is None or math.prod(view.coarse) <= SEEN:
+            bounds = view.bounds(read)
+        ranges = _window(view.coarse, place)
+        heads = predictor.maps(view.shown(read, ranges, bounds))
+        cells = instances(heads[FOREGROUND], smoothed(heads[DISTANCE]), DecoderConfig(), smallest_voxels(DIAMETER))
+        if len(cells.voxels):
+            begin = np.array([first for first, _ in ranges])
+            place = (_middle(cells) + begin + 0.5) / view.coarse
+        yield _judged(diameter, heads, cells)
+        diameter /= STEP
+
+
+def _judged(diameter: float, heads: ChannelVoxels, cells: Instances) -> Trial:
+    """Every cell counts by its voxels: many specks do not make a speck typical."""
+    if not len(cells.voxels):
+        return Trial(diameter, 0.0, 0.0)
+    said = ndimage.mean(heads[SIZE], cells.labels, np.arange(1, len(cells.voxels) + 1))
+    seen = np.log(np.cbrt(6 / np.pi * cells.voxels) / DIAMETER)
+    excess = (_median(np.asarray(said), cells.voxels) + _median(seen, cells.voxels)) / 2
+    return Trial(diameter, excess, _median(cells.confidence, cells.voxels))
+
+
+def _median(values: NDArray[np.float64], weights: NDArray[np.int64]) -> float:
+    order = np.argsort(values)
+    summed = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(summed, summed[-1] / 2)])
+
+
+def _middle(cells: Instances) -> NDArray[np.float64]:
+    """The cell with most others around it, a confident one counting more."""
+    away = np.linalg.norm(cells.centre[:, None] - cells.centre, axis=-1)
+    crowd = (np.exp(-((away / WINDOW) ** 2) * 4) * cells.confidence).sum(1)
+    middle: NDArray[np.float64] = cells.centre[int(np.argmax(crowd))]
+    return middle
+
+
+def _window(coarse: Shape3, place: NDArray[np.float64] | None) -> Ranges:
+    """All of a small grid; of a large one a window about a place, given in shares of the extents."""
+    if math.prod(coarse) <= SEEN:
+        return each(lambda n: (0, n), coarse)
+    about = (0.5, 0.5, 0.5) if place is None else place
+    # Axes shorter than the window leave more of it to the others.
+    thin = min(coarse[0], WINDOW) / WINDOW
+    side = int(WINDOW / math.sqrt(thin))
+    return each(lambda n, share, length: _held(n, share, length), coarse, about, (WINDOW, side, side))
+
+
+def _held(size: int, share: float, length: int) -> tuple[int, int]:
+    begin = int(min(max(share * size - length / 2, 0), max(size - length, 0)))
+    return begin, min(begin + length, size)
