@@ -172,7 +172,7 @@ def match(truth: Volume, found: Volume, iou: float = 0.5) -> Matching:
     GridError, ContentError : as :func:`overlap`.
     """
     over = overlap(truth, found)
-    pairs = _assign(over, iou)
+    pairs = assign(over, iou)
     return Matching(over.truth_ids[over.truth[pairs]], over.found_ids[over.found[pairs]], over.iou[pairs])
 
 
@@ -184,7 +184,7 @@ def score(truth: Volume, found: Volume, iou: float = 0.5) -> Scores:
     ConfigError, GridError, ContentError : as :func:`match`.
     """
     over = overlap(truth, found)
-    pairs = _assign(over, iou)
+    pairs = assign(over, iou)
     covered = np.bincount(over.found[over.majority], minlength=len(over.found_ids))
     return Scores(
         matched=len(pairs),
@@ -231,26 +231,40 @@ def _labels_at(truth: Volume, labels: AnyArray, centres_um: Points) -> AnyArray:
     return under
 
 
-def _assign(over: Overlap, iou: float) -> Ints:
-    """Positions of the chosen pairs. A private dummy column for each row makes every sparse problem solvable."""
+def assign(over: Overlap, iou: float) -> Ints:
+    """Positions of the pairs that :func:`match` chooses; errors as there."""
     if not 0 < iou <= 1:
         raise ConfigError("must lie in (0, 1]", field="iou", value=iou)
     candidates = np.flatnonzero(over.iou >= iou)
     if not len(candidates):
         return candidates
+    return candidates[most_pairs(over.truth[candidates], over.found[candidates], 1 - over.iou[candidates])]
+
+
+def most_pairs(row: Ints, column: Ints, cost: Floats) -> Ints:
+    """Positions of the pairs of a one-to-one matching with the most pairs; among those, of the least summed cost.
+
+    Parameters
+    ----------
+    row, column : (k,) the two sides of each pair that may be, each pair once.
+    cost : (k,) in [0, 1].
+    """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
-    rows, row = np.unique(over.truth[candidates], return_inverse=True)
-    columns, column = np.unique(over.found[candidates], return_inverse=True)
+    if not len(row):
+        return np.zeros(0, dtype=np.int64)
+    rows, row = np.unique(row, return_inverse=True)
+    columns, column = np.unique(column, return_inverse=True)
     n, m = len(rows), len(columns)
-    # A dummy costs more than any number of real pairs can save, so that the number of pairs comes first.
-    costs = np.concatenate([2 - over.iou[candidates], np.full(n, 2.0 + n)])
+    # A private dummy column for each row makes every sparse problem solvable; it costs more than any number of real
+    # pairs can save, so that the number of pairs comes first.
+    costs = np.concatenate([1 + cost, np.full(n, 2.0 + n)])
     at = (np.concatenate([row, np.arange(n)]), np.concatenate([column, m + np.arange(n)]))
     chosen_row, chosen_column = min_weight_full_bipartite_matching(csr_array((costs, at), shape=(n, m + n)))
-    chosen = dict(zip(chosen_row.tolist(), chosen_column.tolist(), strict=True))
-    kept = [i for i, (r, c) in enumerate(zip(row.tolist(), column.tolist(), strict=True)) if chosen[r] == c]
-    return candidates[kept]
+    partner = np.empty(n, dtype=np.int64)
+    partner[chosen_row] = chosen_column
+    return np.flatnonzero(partner[row] == column)
 
 
 def _runs(a: AnyArray, b: AnyArray) -> tuple[Ints, Ints, Ints]:
