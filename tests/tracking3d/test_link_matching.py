@@ -13,7 +13,7 @@ from tracking3d.link.candidates import Gate, candidates
 from tracking3d.link.constraint import first_links
 from tracking3d.link.divisions import Habits, triplets
 from tracking3d.link.likelihood import Rates, kept_out, link_gain, volumes
-from tracking3d.link.matching import closed, match, open_all, opened, sides
+from tracking3d.link.matching import begin, closed, graph, match, open_all, opened, restore
 from tracking3d.link.motion import learnt
 from tracking3d.link.packing import Bundles, Packing, bundled, joined, pack
 from tracking3d.link.scene import scene
@@ -53,16 +53,16 @@ def test_opening_and_closing_keep_the_optimum_of_what_is_open(seed: int):
     gain, there = _graph(seed)
     rng = np.random.default_rng(seed)
     row, column = np.nonzero(there)
-    mine, theirs = sides(row, column, gain[row, column], *gain.shape)
-    theirs.open[:] = True
-    total = open_all(mine, theirs)
+    made = graph(row, column, gain[row, column], *gain.shape)
+    total = open_all(made, len(gain))
     for _ in range(12):
-        here, there_side = (mine, theirs) if rng.random() < 0.5 else (theirs, mine)
-        vertex = int(rng.integers(len(here.price)))
-        change = (closed if here.open[vertex] else opened)(vertex, here, there_side)
+        place = int(rng.integers(len(made.price)))
+        was_open = made.open[place]
+        change = (closed if was_open else opened)(place, made)
         total += change
-        assert (change <= 0) == (not here.open[vertex] or change == 0)
-        assert total == pytest.approx(_optimum(gain, there & mine.open[:, None] & theirs.open), abs=1e-9)
+        assert change == 0 or (change < 0) == was_open
+        among = there & made.open[: len(gain), None] & made.open[len(gain) :]
+        assert total == pytest.approx(_optimum(gain, among), abs=1e-9)
 
 
 @given(SEEDS)
@@ -70,13 +70,33 @@ def test_opening_and_closing_keep_the_optimum_of_what_is_open(seed: int):
 def test_prices_prove_the_optimum(seed: int):
     gain, there = _graph(seed)
     row, column = np.nonzero(there)
-    mine, theirs = sides(row, column, gain[row, column], *gain.shape)
-    theirs.open[:] = True
-    total = open_all(mine, theirs)
-    assert (mine.price >= -1e-12).all()
-    assert (theirs.price >= -1e-12).all()
-    assert (mine.price[row] + theirs.price[column] >= gain[row, column] - 1e-9).all()
-    assert mine.price.sum() + theirs.price.sum() == pytest.approx(total, abs=1e-9)
+    made = graph(row, column, gain[row, column], *gain.shape)
+    total = open_all(made, len(gain))
+    assert (made.price >= -1e-12).all()
+    assert (made.price[row] + made.price[len(gain) + column] >= gain[row, column] - 1e-9).all()
+    assert made.price.sum() == pytest.approx(total, abs=1e-9)
+
+
+@given(SEEDS)
+@settings(deadline=None, max_examples=50)
+def test_a_trial_that_is_taken_back_leaves_no_trace(seed: int):
+    gain, there = _graph(seed)
+    rng = np.random.default_rng(seed)
+    row, column = np.nonzero(there)
+    made = graph(row, column, gain[row, column], *gain.shape)
+    open_all(made, len(gain))
+    price, mate = made.price.copy(), made.mate.copy()
+    for trial in (1, 2):
+        begin(made, trial)
+        shut = rng.permutation(len(price))[:4]
+        for place in shut:
+            closed(int(place), made)
+        opened(int(shut[0]), made)
+        restore(made)
+        made.open[:] = True
+        assert np.array_equal(made.price, price)
+        assert np.array_equal(made.mate, mate)
+        assert np.isinf(made.distance).all()
 
 
 def test_an_empty_graph_matches_nothing():

@@ -1,8 +1,8 @@
 """Maximum-weight bipartite matching on a sparse graph, where staying unmatched is free, by shortest augmenting paths.
 
-Every vertex has a price (the dual variable of Jonker & Volgenant, Computing 38, 1987): price_i + price_j ≥ gain_ij on
-every edge, equal on a matched one, and 0 at an unmatched vertex. With these the matching is optimal; :func:`opened`
-and :func:`closed` keep them true while single vertices enter and leave, so the optimum of the rest is always at hand.
+Every place has a price (the dual variable of Jonker & Volgenant, Computing 38, 1987): price_i + price_j ≥ gain_ij on
+every edge, equal on a matched one, and 0 at an unmatched place. With these the matching is optimal; :func:`opened`
+and :func:`closed` keep them true while single places enter and leave, so the optimum of the rest is always at hand.
 """
 
 from __future__ import annotations
@@ -13,22 +13,26 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from volumes.jit import kernel
+from volumes.jit import inlined, kernel
 
 
-class Side(NamedTuple):
-    """One side of the graph: its edges as compressed rows, and its share of the solution.
+class Graph(NamedTuple):
+    """A bipartite graph and its matching. Its vertices are places: first those of the rows, then those of the columns.
 
     Parameters
     ----------
-    start : (n + 1,) first edge of each vertex.
-    other : (m,) vertex of the other side, an edge each.
-    gain : (m,) what the edge is worth; only edges above 0 can matter.
-    price : (n,) dual variable, ≥ 0.
-    mate : (n,) vertex of the other side, −1 when unmatched.
-    open : (n,) whether the vertex takes part.
-    distance : (n,) workspace of the search, ∞ between searches.
-    via : (n,) workspace: the vertex of the other side a search came from.
+    start : (p + 1,) first edge of each place.
+    other : (2 m,) place at the far end; every edge stands once at each of its ends.
+    gain : (2 m,) what the edge is worth, above 0.
+    price : (p,) dual variable, ≥ 0.
+    mate : (p,) the place that it is matched with, −1 for none.
+    open : (p,) whether the place takes part.
+    distance : (p,) workspace of the search, ∞ between searches.
+    via : (p,) workspace: the place that a search came from.
+    saved : (p,) workspace: the place of each entry of the two below.
+    saved_price, saved_mate : (p,) what stood at a place when a trial began.
+    trial : (p,) number of the last trial that a place was saved in.
+    now : (2,) number of the present trial, 0 for none, and of the entries saved.
     """
 
     start: NDArray[np.int64]
@@ -39,13 +43,50 @@ class Side(NamedTuple):
     open: NDArray[np.bool_]
     distance: NDArray[np.float64]
     via: NDArray[np.int64]
+    saved: NDArray[np.int64]
+    saved_price: NDArray[np.float64]
+    saved_mate: NDArray[np.int64]
+    trial: NDArray[np.int64]
+    now: NDArray[np.int64]
 
 
-def sides(
+@kernel
+def graph(
     rows: NDArray[np.int64], columns: NDArray[np.int64], gain: NDArray[np.float64], n_rows: int, n_columns: int
-) -> tuple[Side, Side]:
-    """The two sides of a graph of edges (row, column, gain), with every vertex still outside."""
-    return _side(rows, columns, gain, n_rows), _side(columns, rows, gain, n_columns)
+) -> Graph:
+    """The graph of edges (row, column, gain), of which only those above 0 matter; every place is still outside."""
+    n = n_rows + n_columns
+    start = np.zeros(n + 2, np.int64)
+    for e in range(len(gain)):
+        if gain[e] > 0:
+            start[rows[e] + 2] += 1
+            start[n_rows + columns[e] + 2] += 1
+    start = np.cumsum(start)
+    other, worth = np.empty(start[-1], np.int64), np.empty(start[-1])
+    for e in range(len(gain)):
+        if gain[e] > 0:
+            row, column = rows[e], n_rows + columns[e]
+            at, back = start[row + 1], start[column + 1]
+            other[at], other[back] = column, row
+            worth[at], worth[back] = gain[e], gain[e]
+            start[row + 1] += 1
+            start[column + 1] += 1
+    none = np.full(n, -1, np.int64)
+    return Graph(
+        start[:-1],
+        other,
+        worth,
+        np.zeros(n),
+        none,
+        np.zeros(n, np.bool_),
+        np.full(n, np.inf),
+        none.copy(),
+        none.copy(),
+        np.zeros(n),
+        none.copy(),
+        np.zeros(n, np.int64),
+        np.zeros(2, np.int64),
+    )
 
 
 def match(
@@ -62,86 +103,128 @@ def match(
     -------
     (n_rows,) the column of each row, −1 where the row stays alone.
     """
-    mine, theirs = sides(rows, columns, gain, n_rows, n_columns)
-    theirs.open[:] = True
-    open_all(mine, theirs)
-    return mine.mate
+    made = graph(rows, columns, gain, n_rows, n_columns)
+    open_all(made, n_rows)
+    return np.where(made.mate[:n_rows] >= 0, made.mate[:n_rows] - n_rows, -1)
 
 
 @kernel
-def open_all(mine: Side, theirs: Side) -> float:
-    """Let every vertex of one side in; returns the total gain."""
+def open_all(graph: Graph, n_rows: int) -> float:
+    """Let every place in; returns the total gain."""
+    graph.open[n_rows:] = True
     total = 0.0
-    for vertex in range(len(mine.price)):
-        total += opened(vertex, mine, theirs)
+    for row in range(n_rows):
+        total += opened(row, graph)
     return total
 
 
 @kernel
-def closed(vertex: int, mine: Side, theirs: Side) -> float:
-    """Take a vertex out and make the rest optimal again; returns the change of the total gain (≤ 0)."""
-    mine.open[vertex] = False
-    partner = int(mine.mate[vertex])
+def closed(place: int, graph: Graph) -> float:
+    """Take a place out and make the rest optimal again; returns the change of the total gain (≤ 0)."""
+    graph.open[place] = False
+    partner = int(graph.mate[place])
     if partner < 0:
         return 0.0
-    lost = float(mine.price[vertex] + theirs.price[partner])
-    mine.mate[vertex] = -1
-    theirs.mate[partner] = -1
-    return opened(partner, theirs, mine) - lost
+    save(place, graph)
+    save(partner, graph)
+    lost = float(graph.price[place] + graph.price[partner])
+    graph.mate[place] = -1
+    graph.mate[partner] = -1
+    return opened(partner, graph) - lost
 
 
 @kernel
-def opened(vertex: int, mine: Side, theirs: Side) -> float:
-    """Let a vertex in and make the matching optimal again; returns the change of the total gain (≥ 0)."""
-    mine.open[vertex] = True
-    best = 0.0
-    for k in range(mine.start[vertex], mine.start[vertex + 1]):
-        if theirs.open[mine.other[k]]:
-            best = max(best, mine.gain[k] - theirs.price[mine.other[k]])
-    mine.price[vertex] = best
+def opened(place: int, graph: Graph) -> float:
+    """Let a place in and make the matching optimal again; returns the change of the total gain (≥ 0)."""
+    graph.open[place] = True
+    save(place, graph)
+    best = asked(place, graph)
+    graph.price[place] = best
     if best <= 0.0:
         return 0.0
-    shortest, free, yielding, settled, seen = _search(vertex, mine, theirs)
-    mine.price[vertex] -= shortest
+    shortest, free, yielding, settled, seen = _search(place, graph)
+    graph.price[place] -= shortest
     for j in settled:
-        theirs.price[j] += shortest - theirs.distance[j]
-        mine.price[theirs.mate[j]] -= shortest - theirs.distance[j]
-    _flip(vertex, free, yielding, mine, theirs)
+        save(j, graph)
+        save(graph.mate[j], graph)
+        graph.price[j] += shortest - graph.distance[j]
+        graph.price[graph.mate[j]] -= shortest - graph.distance[j]
+    _flip(place, free, yielding, graph)
     for j in seen:
-        theirs.distance[j] = np.inf
+        graph.distance[j] = np.inf
     return best - shortest
 
 
 @kernel
-def _search(vertex: int, mine: Side, theirs: Side) -> tuple[float, int, int, list[int], list[int]]:
-    """Dijkstra over the slack price_i + price_j − gain_ij, from a vertex to the nearest end.
+def asked(place: int, graph: Graph) -> float:
+    """The least price of a place that the prices of the open places about it allow."""
+    best = 0.0
+    for k in range(graph.start[place], graph.start[place + 1]):
+        if graph.open[graph.other[k]]:
+            best = max(best, graph.gain[k] - graph.price[graph.other[k]])
+    return best
 
-    An end is an unmatched vertex of the other side, or one of its own side, reached through its mate, that gives way
+
+@inlined
+def save(place: int, graph: Graph) -> None:
+    """Note what stands at a place, once in a trial."""
+    if graph.now[0] > 0 and graph.trial[place] != graph.now[0]:
+        at = graph.now[1]
+        graph.trial[place] = graph.now[0]
+        graph.saved[at] = place
+        graph.saved_price[at] = graph.price[place]
+        graph.saved_mate[at] = graph.mate[place]
+        graph.now[1] += 1
+
+
+@kernel
+def begin(graph: Graph, trial: int) -> None:
+    """Begin a trial of a number that none before it had, or with 0 end one for good."""
+    graph.now[0] = trial
+    graph.now[1] = 0
+
+
+@kernel
+def restore(graph: Graph, share: float = 0.0) -> None:
+    """Put mates back to where the trial began, and prices but for a share; which places are open is the caller's."""
+    for at in range(graph.now[1]):
+        place = graph.saved[at]
+        graph.price[place] = (1 - share) * graph.saved_price[at] + share * graph.price[place]
+        graph.mate[place] = graph.saved_mate[at]
+        graph.trial[place] = 0
+    graph.now[1] = 0
+
+
+@kernel
+def _search(place: int, graph: Graph) -> tuple[float, int, int, list[int], list[int]]:
+    """Dijkstra over the slack price_i + price_j − gain_ij, from a place to the nearest end.
+
+    An end is an unmatched place of the other side, or one of its own side, reached through its mate, that gives way
     and stays alone.
 
     Returns
     -------
     shortest : length of the path.
     free, yielding : the end of either kind, −1 for the other.
-    settled, seen : vertices of the other side nearer than the end, and all that have a distance.
+    settled, seen : places of the other side nearer than the end, and all that have a distance.
     """
-    shortest, free, yielding = mine.price[vertex], -1, vertex
-    heap = [(0.0, vertex)]
-    settled = [vertex for _ in range(0)]
-    seen = [vertex for _ in range(0)]
-    at, so_far = vertex, 0.0
+    shortest, free, yielding = graph.price[place], -1, place
+    heap = [(0.0, place)]
+    settled = [place for _ in range(0)]
+    seen = [place for _ in range(0)]
+    at, so_far = place, 0.0
     heap.pop()
     while at >= 0:
-        for k in range(mine.start[at], mine.start[at + 1]):
-            j = int(mine.other[k])
-            length = so_far + max(0.0, mine.price[at] + theirs.price[j] - mine.gain[k])
-            if not theirs.open[j] or length >= theirs.distance[j] or length >= shortest:
+        for k in range(graph.start[at], graph.start[at + 1]):
+            j = int(graph.other[k])
+            length = so_far + max(0.0, graph.price[at] + graph.price[j] - graph.gain[k])
+            if not graph.open[j] or length >= graph.distance[j] or length >= shortest:
                 continue
-            if theirs.distance[j] == np.inf:
+            if graph.distance[j] == np.inf:
                 seen.append(j)
-            theirs.distance[j] = length
-            theirs.via[j] = at
-            if theirs.mate[j] < 0:
+            graph.distance[j] = length
+            graph.via[j] = at
+            if graph.mate[j] < 0:
                 shortest, free, yielding = length, j, -1
             else:
                 heappush(heap, (length, j))
@@ -150,44 +233,32 @@ def _search(vertex: int, mine: Side, theirs: Side) -> tuple[float, int, int, lis
             so_far, j = heappop(heap)
             if so_far >= shortest:
                 break
-            if so_far == theirs.distance[j]:
+            if so_far == graph.distance[j]:
                 settled.append(j)
-                at = int(theirs.mate[j])
-        if at >= 0 and so_far + mine.price[at] < shortest:
-            shortest, free, yielding = so_far + mine.price[at], -1, at
+                at = int(graph.mate[j])
+        if at >= 0 and so_far + graph.price[at] < shortest:
+            shortest, free, yielding = so_far + graph.price[at], -1, at
     return shortest, free, yielding, settled, seen
 
 
 @kernel
-def _flip(vertex: int, free: int, yielding: int, mine: Side, theirs: Side) -> None:
+def _flip(place: int, free: int, yielding: int, graph: Graph) -> None:
     """Exchange matched and unmatched edges along the path that a search has found."""
     j = free
     if yielding >= 0:
-        mine.price[yielding] = 0.0
-        if yielding == vertex:
+        save(yielding, graph)
+        graph.price[yielding] = 0.0
+        if yielding == place:
             return
-        j = int(mine.mate[yielding])
-        mine.mate[yielding] = -1
+        j = int(graph.mate[yielding])
+        graph.mate[yielding] = -1
     while True:
-        i = int(theirs.via[j])
-        following = int(mine.mate[i])
-        mine.mate[i] = j
-        theirs.mate[j] = i
-        if i == vertex:
+        i = int(graph.via[j])
+        save(i, graph)
+        save(j, graph)
+        following = int(graph.mate[i])
+        graph.mate[i] = j
+        graph.mate[j] = i
+        if i == place:
             return
         j = following
-
-
-def _side(vertex: NDArray[np.int64], other: NDArray[np.int64], gain: NDArray[np.float64], n: int) -> Side:
-    order = np.argsort(vertex, kind="stable")
-    start = np.concatenate([[0], np.cumsum(np.bincount(vertex, minlength=n))]).astype(np.int64)
-    return Side(
-        start,
-        other[order].astype(np.int64),
-        gain[order].astype(np.float64),
-        np.zeros(n),
-        np.full(n, -1, np.int64),
-        np.zeros(n, bool),
-        np.full(n, np.inf),
-        np.full(n, -1, np.int64),
-    )

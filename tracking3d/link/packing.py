@@ -4,7 +4,7 @@ Every cell has two places: one as a parent and one as a child. Maximise Σ gain(
 place is claimed once at most. A link claims two places, a bundle any set: a division claims its mother as a parent and
 its daughters as children. Without bundles this is a matching, whose optimum and prices are exact. A bundle takes its
 places out of the matching, and what that costs is exact again, since the matching is made optimal around it. Bundles
-enter, replace each other and leave as long as the total grows.
+enter and replace each other as long as the total grows; only those are tried that the prices leave room for.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tracking3d.link.matching import Side, closed, open_all, opened, sides
+from tracking3d.link.matching import Graph, begin, closed, graph, open_all, opened, restore
+from tracking3d.link.prices import Holding, settled_prices, short_of
 from volumes.jit import kernel
 
 LEAST_GAIN = 1e-9
 """A change of the bundles must raise the total by more than rounding does."""
-HOPELESS = 5.0
+HOPELESS = 2.0
 """A bundle that falls short of the prices by so many nats is not tried; none such was seen in an optimum."""
 SWEEPS = 20
 """Bound on the rounds over all bundles; two to four are what it takes."""
@@ -72,25 +73,6 @@ class Packing(NamedTuple):
     total: float
 
 
-class Holding(NamedTuple):
-    """Bundles that compete, and which of them hold.
-
-    Parameters
-    ----------
-    bundles : the bundles, the most promising first.
-    taken : (k,) whether it holds.
-    holder : (2 n,) the bundle that holds a place, −1 for none.
-    start : (2 n + 1,) first entry of each place in ``of``.
-    of : (s,) the bundles that claim a place.
-    """
-
-    bundles: Bundles
-    taken: NDArray[np.bool_]
-    holder: NDArray[np.int64]
-    start: NDArray[np.int64]
-    of: NDArray[np.int64]
-
-
 def bundled(claims: NDArray[np.int64], worth: NDArray[np.float64]) -> Bundles:
     """Bundles of one size: the places (k, p) and the worth (k,) of each."""
     k, size = claims.shape
@@ -116,149 +98,148 @@ def pack(n: int, links: NDArray[np.int64], gain: NDArray[np.float64], bundles: B
     gain : (m,) gain of the link over its cells staying alone.
     bundles : what else may be chosen.
     """
-    parents, children = sides(links[:, 0], links[:, 1], gain, n, n)
-    children.open[:] = True
-    total = open_all(parents, children)
-    short = bundles.sums(np.concatenate([parents.price, children.price])) - bundles.worth
+    places = graph(links[:, 0], links[:, 1], gain, n, n)
+    total = open_all(places, n)
+    short = bundles.sums(places.price) - bundles.worth
     order = np.argsort(short, kind="stable")
     order = order[short[order] < HOPELESS]
     holding = _holding(n, bundles.take(order))
-    total += _improve(holding, parents, children)
+    total += _improve(holding, places)
     taken = np.zeros(len(bundles.worth), bool)
     taken[order] = holding.taken
-    return Packing(children.mate.copy(), taken, float(total))
+    parent = places.mate[n:].copy()
+    return Packing(parent, taken, float(total))
 
 
 def _holding(n: int, bundles: Bundles) -> Holding:
     claim = np.argsort(bundles.place, kind="stable")
     start = np.searchsorted(bundles.place[claim], np.arange(2 * n + 1))
-    return Holding(bundles, np.zeros(len(bundles.worth), bool), np.full(2 * n, -1), start, bundles.owner[claim])
+    taken = np.zeros(len(bundles.worth), bool)
+    return Holding(*bundles, taken, np.full(2 * n, -1), start, bundles.owner[claim])
 
 
 @kernel
-def _improve(holding: Holding, parents: Side, children: Side) -> float:
-    """Let bundles enter, replace each other and leave until nothing raises the total; returns what was won."""
+def _improve(holding: Holding, graph: Graph) -> float:
+    """Let bundles enter and replace each other until nothing raises the total; returns what was won."""
     won = 0.0
+    trial = 0
     for _ in range(SWEEPS):
         before = won
+        settled_prices(holding, graph)
         for k in range(len(holding.taken)):
-            won += _leave(k, holding, parents, children) if holding.taken[k] else _enter(k, holding, parents, children)
+            trial += 1
+            if holding.taken[k]:
+                if short_of(k, holding, graph) < -LEAST_GAIN:
+                    won += _leave(k, trial, holding, graph)
+            elif short_of(k, holding, graph) < -LEAST_GAIN:
+                won += _enter(k, trial, holding, graph)
         if won - before <= LEAST_GAIN:
             break
     return won
 
 
 @kernel
-def _enter(k: int, holding: Holding, parents: Side, children: Side) -> float:
+def _enter(k: int, trial: int, holding: Holding, graph: Graph) -> float:
     """Try a bundle in the place of those that it collides with; returns what it wins, 0 when it is undone.
 
     Bundles that the displaced ones stood in the way of follow where they win, before the whole is judged.
     """
+    begin(graph, trial)
+    short = short_of(k, holding, graph)
     change = 0.0
     done = [k]
     done.pop()
-    for at in range(holding.bundles.start[k], holding.bundles.start[k + 1]):
-        rival = holding.holder[holding.bundles.place[at]]
+    for at in range(holding.first[k], holding.first[k + 1]):
+        rival = holding.holder[holding.place[at]]
         if rival >= 0:
-            change += _release(rival, holding, parents, children)
+            change += _release(rival, holding, graph)
             done.append(rival)
     displaced = len(done)
-    if displaced > 0 or _won_at_most(k, holding, parents, children) > LEAST_GAIN:
-        change += _take(k, holding, parents, children)
-        done.append(k)
-        for i in range(displaced):
-            change += _follow(done[i], done, holding, parents, children)
-        if change > LEAST_GAIN:
-            return change
-    _undo(done, holding, parents, children)
-    return 0.0
+    change += _take(k, holding, graph)
+    done.append(k)
+    for i in range(displaced):
+        change += _follow(done[i], done, holding, graph)
+    return _judged(change, short, done, holding, graph)
 
 
 @kernel
-def _follow(displaced: int, done: list[int], holding: Holding, parents: Side, children: Side) -> float:
+def _leave(k: int, trial: int, holding: Holding, graph: Graph) -> float:
+    """Try without a bundle, others in its place where they win; returns what that wins, 0 when it is put back."""
+    begin(graph, trial)
+    done = [k]
+    change = _release(k, holding, graph)
+    change += _follow(k, done, holding, graph)
+    return _judged(change, 0.0, done, holding, graph)
+
+
+@kernel
+def _judged(change: float, short: float, done: list[int], holding: Holding, graph: Graph) -> float:
+    """Keep what wins, else undo all that a trial did, but where one bundle alone was tried, keep what prices learnt.
+
+    The prices at the end of such a trial are as good as those at its start, and so is any mean of the two: the one is
+    taken that leaves the bundle no excess.
+    """
+    if change <= LEAST_GAIN:
+        share = short / (short + change) if len(done) == 1 and short < 0 and holding.taken[done[0]] else 0.0
+        change = 0.0
+        while len(done) > 0:
+            last = done.pop()
+            holding.taken[last] = not holding.taken[last]
+            for at in range(holding.first[last], holding.first[last + 1]):
+                holding.holder[holding.place[at]] = last if holding.taken[last] else -1
+                graph.open[holding.place[at]] = not holding.taken[last]
+        restore(graph, share)
+    begin(graph, 0)
+    return change
+
+
+@kernel
+def _follow(displaced: int, done: list[int], holding: Holding, graph: Graph) -> float:
     """Take bundles with a place of a displaced one that win where they collide with none; returns what they win."""
     change = 0.0
-    for i in range(holding.bundles.start[displaced], holding.bundles.start[displaced + 1]):
-        place = holding.bundles.place[i]
+    for i in range(holding.first[displaced], holding.first[displaced + 1]):
+        place = holding.place[i]
         for at in range(holding.start[place], holding.start[place + 1]):
             if holding.holder[place] >= 0:
                 break
             k = holding.of[at]
-            if not _is_free(k, holding) or _won_at_most(k, holding, parents, children) <= LEAST_GAIN:
+            if not _is_free(k, holding) or short_of(k, holding, graph) >= -LEAST_GAIN:
                 continue
-            won = _take(k, holding, parents, children)
+            won = _take(k, holding, graph)
             if won > LEAST_GAIN:
                 change += won
                 done.append(k)
             else:
-                _release(k, holding, parents, children)
+                _release(k, holding, graph)
     return change
 
 
 @kernel
 def _is_free(k: int, holding: Holding) -> bool:
     """Whether no bundle holds a place of this one."""
-    for at in range(holding.bundles.start[k], holding.bundles.start[k + 1]):
-        if holding.holder[holding.bundles.place[at]] >= 0:
-            return False
-    return True
+    return bool((holding.holder[holding.place[holding.first[k] : holding.first[k + 1]]] < 0).all())
 
 
 @kernel
-def _won_at_most(k: int, holding: Holding, parents: Side, children: Side) -> float:
-    """Bound on what a bundle wins: prices say what its places are worth to the rest at least."""
-    n = len(parents.price)
-    won = holding.bundles.worth[k]
-    for at in range(holding.bundles.start[k], holding.bundles.start[k + 1]):
-        place = holding.bundles.place[at]
-        won -= parents.price[place] if place < n else children.price[place - n]
-    return float(won)
-
-
-@kernel
-def _leave(k: int, holding: Holding, parents: Side, children: Side) -> float:
-    """Try without a bundle, others in its place where they win; returns what that wins, 0 when it is put back."""
-    change = _release(k, holding, parents, children)
-    done = [k]
-    change += _follow(k, done, holding, parents, children)
-    if change > LEAST_GAIN:
-        return change
-    _undo(done, holding, parents, children)
-    return 0.0
-
-
-@kernel
-def _undo(done: list[int], holding: Holding, parents: Side, children: Side) -> None:
-    """Take back what was done to bundles, the last first."""
-    while len(done) > 0:
-        last = done.pop()
-        if holding.taken[last]:
-            _release(last, holding, parents, children)
-        else:
-            _take(last, holding, parents, children)
-
-
-@kernel
-def _take(k: int, holding: Holding, parents: Side, children: Side) -> float:
+def _take(k: int, holding: Holding, graph: Graph) -> float:
     """Let a bundle hold its places, all of them free; returns the change of the total."""
-    n = len(parents.price)
-    change = holding.bundles.worth[k]
+    change = holding.worth[k]
     holding.taken[k] = True
-    for at in range(holding.bundles.start[k], holding.bundles.start[k + 1]):
-        place = holding.bundles.place[at]
+    for at in range(holding.first[k], holding.first[k + 1]):
+        place = holding.place[at]
         holding.holder[place] = k
-        change += closed(place, parents, children) if place < n else closed(place - n, children, parents)
+        lost = closed(place, graph)
+        graph.price[place] = -lost
+        change += lost
     return float(change)
 
 
 @kernel
-def _release(k: int, holding: Holding, parents: Side, children: Side) -> float:
+def _release(k: int, holding: Holding, graph: Graph) -> float:
     """Give a bundle's places back to the matching; returns the change of the total."""
-    n = len(parents.price)
-    change = -holding.bundles.worth[k]
+    change = -holding.worth[k]
     holding.taken[k] = False
-    for at in range(holding.bundles.start[k], holding.bundles.start[k + 1]):
-        place = holding.bundles.place[at]
-        holding.holder[place] = -1
-        change += opened(place, parents, children) if place < n else opened(place - n, children, parents)
+    for at in range(holding.first[k], holding.first[k + 1]):
+        holding.holder[holding.place[at]] = -1
+        change += opened(holding.place[at], graph)
     return float(change)
