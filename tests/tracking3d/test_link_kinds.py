@@ -1,4 +1,4 @@
-"""What holds for every kind of linker: any table, no trace of row order, place, direction or unit, and what is refused."""
+"""What holds for every kind of linker: any table goes in; row order, place, direction and unit leave no trace."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from tracking3d.link.prediction.particles import ParticleFilter
 from tracking3d.tracks import Tracks
 from volumes.errors import ConfigError, TableError
 
-pytestmark = pytest.mark.filterwarnings("ignore::Warning:trackpy")
 KINDS_HERE: list[LinkerConfig] = [
     ConstraintConfig(),
     LiteralLinkerConfig(),
@@ -214,6 +213,7 @@ def test_trackpys_knots_are_told_with_what_to_do(rng: np.random.Generator) -> No
         tracking3d.link(cells, config)
 
 
+@pytest.mark.filterwarnings("ignore::Warning:trackpy")
 def test_trackpy_links_as_it_does_alone(embryo: Tracks) -> None:
     """The same calls made by hand: a data frame in, particles out."""
     trackpy = pytest.importorskip("trackpy")

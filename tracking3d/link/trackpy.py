@@ -114,14 +114,14 @@ def _with_gaps(cells: Scene, memory: int) -> Iterator[tuple[int, NDArray[np.int6
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Neither a line a frame nor a warning where no velocity is known yet; all as before afterwards."""
+    """No line a frame, and no warning of trackpy's about pandas or velocities; all as before afterwards."""
     import trackpy  # noqa: F401 - its import sets the level
 
     log = logging.getLogger("trackpy")
     level = log.level
     log.setLevel(logging.WARNING)
     try:
-        with warnings.catch_warnings(action="ignore", category=UserWarning):
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         log.setLevel(level)
