@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.ema import decay_at, follow
+from experiments.half_precision import hold_to_right_gradients
 from experiments.loop import LoopConfig, learning_rate
 from experiments.task import Task
 from volumes.errors import ConfigError, StageError
@@ -50,7 +51,7 @@ def learner(task: Task, loop: LoopConfig) -> Learner:
 
     Raises
     ------
-    ConfigError : there is no such device.
+    ConfigError : there is no such device; or bf16 on a CPU, and a part whose gradients are wrong then.
     """
     import torch
     from accelerate import Accelerator
@@ -65,27 +66,25 @@ def learner(task: Task, loop: LoopConfig) -> Learner:
     model = task.model()
     if loop.channels_last:
         _channels_last(model)
+    if loop.device == "cpu" and loop.precision == "bf16":
+        hold_to_right_gradients(model)
     ema = copy.deepcopy(model).requires_grad_(False).eval().to(accelerator.device)
     wrapped = accelerator.prepare_model(model.train())
     return Learner(wrapped, model, ema, _optimiser(model, loop), accelerator)
 
 
 def require_device(loop: LoopConfig) -> None:
-    """Refuse a device that is not there, and arithmetic that it gets wrong.
+    """Refuse a device that is not there.
 
     Raises
     ------
-    ConfigError : there is no such device, and never is another one taken in its place; or bf16 on a CPU.
+    ConfigError : there is no such device, and never is another one taken in its place.
     """
     import torch
 
     if loop.device == "cuda" and not torch.cuda.is_available():
         remedy = "Use --set loop.device=cpu, or a machine and a torch with CUDA"
         raise ConfigError("torch sees no such device here", field="loop.device", value="cuda", remedy=remedy)
-    if loop.device == "cpu" and loop.precision == "bf16":
-        # Seen with torch 2.13: gradients of 3-D kernels come out as 1e34 or NaN, or wrong without a sign of it.
-        problem = "on a CPU oneDNN's bfloat16 gradients of 3-D convolutions are wrong"
-        raise ConfigError(problem, field="loop.precision", value="bf16", remedy="Use float32, or device cuda")
 
 
 def advance(learner: Learner, task: Task, loop: LoopConfig, step: int, batches: Iterator[Mapping[str, Tensor]]) -> Step:

@@ -180,11 +180,11 @@ def test_another_seed_is_another_training(toy, loop, tensors, same, tmp_path: Pa
     assert not same(a, b)
 
 
-def test_bf16_on_a_cpu_is_refused_since_its_gradients_are_wrong_there(toy, loop, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="bfloat16 gradients") as caught:
+def test_bf16_on_a_cpu_is_refused_where_gradients_are_wrong(toy, loop, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="bfloat16 gradients of Conv2d") as caught:
         train(toy(), loop(precision="bf16"), tmp_path / "half")
     assert "loop.precision" in str(caught.value)
-    assert not (tmp_path / "half").exists()
+    assert not (tmp_path / "half" / "checkpoints").exists()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="bf16 is trained on a GPU only")
