@@ -10,7 +10,9 @@ from experiments.tasks.denoise import DenoiseTaskConfig
 from experiments.tasks.dmf_lp import DMFLPTaskConfig
 from experiments.tasks.dmf_lp_literal import LiteralTaskConfig
 from experiments.tasks.prior import PriorTaskConfig
+from experiments.tasks.segmenter import SegmenterTaskConfig
 
 TaskConfig: TypeAlias = Annotated[
-    DenoiseTaskConfig | DMFLPTaskConfig | LiteralTaskConfig | PriorTaskConfig, Field(discriminator="kind")
+    DenoiseTaskConfig | DMFLPTaskConfig | LiteralTaskConfig | PriorTaskConfig | SegmenterTaskConfig,
+    Field(discriminator="kind"),
 ]
