@@ -18,6 +18,15 @@ def segment(
     image: Path,
     *,
     out: Path,
+    kind: Annotated[
+        str, Parameter(help="How: watershed needs no training; network has learnt what cells are; others to compare.")
+    ] = "watershed",
+    set_: Annotated[
+        tuple[str, ...], Parameter(name="--set", negative="", help="KEY=VALUE: another setting of the kind.")
+    ] = (),
+    diameter_um: Annotated[
+        float | None, Parameter(help="Of a typical cell; left out: estimated. Short for --set diameter_um=…")
+    ] = None,
     modality: str = "fluorescence",
     unit: Unit = None,
     movie: bool = False,
@@ -38,21 +47,16 @@ def segment(
     out
         The labels: .ome.zarr or .ome.tif (volumes and movies), .nii.gz or .nrrd (volumes). The table is OUT.csv.
     """
-    import tracking3d
     import volumes
-    from tracking3d.formats.table import write_detections
+    from experiments.segment_files import segment_files, segmenter_config
     from volumes.errors import OutputError
 
+    how = segmenter_config(kind, dict(map(pair, set_)), diameter_um)
     if movie and not out.name.endswith((".zarr", ".tif", ".tiff")):
         raise OutputError("this format holds no movie", file=out, remedy="Use .ome.zarr or .ome.tif")
     described = _layout(axes, sizes, spacing_um, dt) if axes else None
     opener = volumes.read_timelapse if movie else volumes.read
-    source = opener(image, modality=modality, unit=unit, layout=described)
-    labels = tracking3d.segment(source)
-    cells = tracking3d.detect(labels, source)
-    volumes.write(labels, out)
-    write_detections(cells, Path(f"{out}.csv"))
-    say({"labels": str(out), "table": f"{out}.csv", "cells": len(cells)}, json)
+    say(segment_files(opener(image, modality=modality, unit=unit, layout=described), how, out), json)
 
 
 @app.command

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tracking3d.detections import Detections
 from tracking3d.labels import CHANNEL
 from tracking3d.segment.blocks import Core, Found, cores, joined
-from tracking3d.segment.network.config import NetworkConfig
+from tracking3d.segment.network.config import CellNetworkConfig
 from tracking3d.segment.network.heads import DIAMETER
 from tracking3d.segment.network.segmenter import SAME
 from volumes.errors import OutputError
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 def segment_blockwise(
     volume: Volume,
     out: Path,
-    config: NetworkConfig | None = None,
+    config: CellNetworkConfig | None = None,
     channel: int = 0,
     scheduler: str = "synchronous",
 ) -> Detections:
@@ -59,7 +59,7 @@ def segment_blockwise(
 
     if not out.name.endswith(".zarr"):
         raise OutputError("labels of blocks need a format that is written in blocks", file=out, remedy="Use .ome.zarr")
-    settings = config or NetworkConfig()
+    settings = config or CellNetworkConfig()
     finder, read = finder_for(settings, volume, channel), reader(volume, channel)
     shape = volume.grid.shape
     sides = shape if finder is None else finder.core_sides(settings.block)
@@ -70,7 +70,7 @@ def segment_blockwise(
         def work(number: int) -> Found:
             assert finder is not None  # noqa: S101 - without a finder there is no work
             found = finder.block(read, places[number])
-            stored[(number, *(slice(0, n) for n in found.labels.shape))] = found.labels[None]
+            stored[(number, *(slice(0, n) for n in found.labels.shape))] = found.labels
             return Found(np.zeros((0, 0, 0), np.int32), found.centre, found.voxels, found.confidence)
 
         tables = [] if finder is None else _computed(work, len(places), scheduler)
@@ -96,7 +96,7 @@ def _computed(work: Callable[[int], Found], number: int, scheduler: str) -> list
     tasks = [dask.delayed(work, pure=False)(i) for i in range(number)]
     if "://" not in scheduler:
         return list(dask.compute(*tasks, scheduler=scheduler))
-    from distributed import Client
+    from dask.distributed import Client
 
     with Client(scheduler):
         return list(dask.compute(*tasks))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tracking3d.segment.network.decoder_config import DecoderConfig
 from volumes.device import DeviceName
@@ -16,26 +16,23 @@ if TYPE_CHECKING:
 Arithmetic: TypeAlias = Literal["auto", "float32", "bfloat16"]
 
 
-class NetworkConfig(BaseModel):
+class CellNetworkConfig(DecoderConfig):
     """Cells from a trained network; without weights of your own, from those that come with the package.
 
     Parameters
     ----------
     weights : a file that ``fusetrack train`` wrote; it says of which network it is.
     diameter_um : of a typical cell, as a ball of its volume; left out, it is estimated from the image.
-    decoder : how cells are read from the network's maps.
+    foreground, depth : how cells are read from the network's maps.
     min_volume_um3 : smaller cells are dropped; left out, 0.05 of a ball of the diameter.
     block : side of what the network sees at once, in voxels of its grid, of which 14 make a cell's diameter.
     device : where the network runs.
     precision : of its convolutions; auto is bfloat16 where the device computes in it, else float32.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["network"] = "network"
     weights: Path | None = None
     diameter_um: float | None = Field(None, gt=0, allow_inf_nan=False)
-    decoder: DecoderConfig = DecoderConfig()
     min_volume_um3: float | None = Field(None, gt=0, allow_inf_nan=False)
     block: int = Field(160, ge=96, multiple_of=8)
     device: DeviceName = "cpu"

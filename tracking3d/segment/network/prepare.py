@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracking3d.segment.network.config import NetworkConfig
+from tracking3d.segment.network.config import CellNetworkConfig
 from tracking3d.segment.network.inference import predictor
 from tracking3d.segment.network.view import Ranges, Read, View
 from tracking3d.segment.network.window import Finder, smallest_cell
@@ -27,7 +27,7 @@ def reader(volume: Volume, channel: int = 0) -> Read:
     return read
 
 
-def finder_for(config: NetworkConfig, volume: Volume, channel: int = 0) -> Finder | None:
+def finder_for(config: CellNetworkConfig, volume: Volume, channel: int = 0) -> Finder | None:
     """All that is needed to find the cells in one channel of a volume; None where there is no sign of any.
 
     Raises
@@ -52,7 +52,7 @@ def finder_for(config: NetworkConfig, volume: Volume, channel: int = 0) -> Finde
     bounds = view.bounds(read)
     if not bounds[1] > bounds[0]:
         raise _constant(bounds[0])
-    return Finder(network, view, bounds, config.decoder, smallest_cell(view, config.min_volume_um3))
+    return Finder(network, view, bounds, config, smallest_cell(view, config.min_volume_um3))
 
 
 def _require_content(volume: Volume, channel: int) -> None:

@@ -28,9 +28,9 @@ LARGEST = 0.7
 """Share of the image's middle extent that a cell may have."""
 SMALLEST = 4.0
 """Voxels of the image across a cell, at least."""
-WINDOW = 64
+WINDOW = 56
 """Side of the window, in the network's voxels, in which a fine scale is tried."""
-SEEN = 300_000
+SEEN = 180_000
 """Voxels up to which the network sees an image as a whole to try a scale."""
 SURE = 0.35
 """Confidence of the cells from which a scale may be right."""
@@ -78,7 +78,7 @@ def _turns(coarse: Trial, fine: Trial) -> bool:
 def _turn(coarse: Trial, fine: Trial) -> float:
     """The diameter at which they turn; linear in the logarithms."""
     share = fine.excess / (fine.excess - coarse.excess)
-    return fine.diameter_um * (coarse.diameter_um / fine.diameter_um) ** share
+    return fine.diameter_um * math.exp(share * math.log(coarse.diameter_um / fine.diameter_um))
 
 
 def _best(tried: list[Trial]) -> float | None:
@@ -134,7 +134,7 @@ def _window(coarse: Shape3, place: NDArray[np.float64] | None) -> Ranges:
     """All of a small grid; of a large one a window about a place, given in shares of the extents."""
     if math.prod(coarse) <= SEEN:
         return each(lambda n: (0, n), coarse)
-    about = (0.5, 0.5, 0.5) if place is None else place
+    about: list[float] = [0.5] * 3 if place is None else place.tolist()
     # Axes shorter than the window leave more of it to the others.
     thin = min(coarse[0], WINDOW) / WINDOW
     side = int(WINDOW / math.sqrt(thin))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tracking3d.labels import label_volume
 from tracking3d.segment.blocks import cores, joined
-from tracking3d.segment.network.config import NetworkConfig
+from tracking3d.segment.network.config import CellNetworkConfig
 from tracking3d.segment.network.heads import DIAMETER
 from volumes.errors import ContentError
 from volumes.volume import Volume
@@ -50,7 +50,7 @@ class Network:
     Brightness may be scaled or shifted. Voxels without data count as background. Deterministic on one machine.
     """
 
-    config: NetworkConfig = field(default_factory=NetworkConfig)
+    config: CellNetworkConfig = field(default_factory=CellNetworkConfig)
 
     def segment(self, volume: Volume) -> Volume:
         """Label the cells of a volume of one channel.
