@@ -11,6 +11,10 @@ from experiments.cli.app import Json, Unit, app, say
 
 evaluating = App(name="evaluate")
 app.command(evaluating)
+Spacing = Annotated[
+    tuple[float, ...],
+    Parameter(negative="", consume_multiple=True, help="z y x, of voxels whose file does not state their size."),
+]
 
 
 @evaluating.default
@@ -105,3 +109,90 @@ def _as_text(facts: dict[str, Any], names: list[str]) -> str:
 
 def _number(value: float | None) -> str:
     return "infinite" if value is None else f"{value:.5g}"
+
+
+@evaluating.command
+def segmentation(
+    *,
+    labels: Path,
+    truth: Path,
+    out: Annotated[Path | None, Parameter(help="Table of all scores, one row a frame: .csv.")] = None,
+    min_voxels: Annotated[int, Parameter(help="Smaller objects, of either, are left out.")] = 0,
+    movie: Annotated[bool, Parameter(negative="", help="The files hold frames.")] = False,
+    subset: Annotated[bool, Parameter(negative="", help="Folders: leave out labels without a truth.")] = False,
+    resamples: Annotated[int, Parameter(help="Of the bootstrap over cells.")] = 1000,
+    seed: int = 0,
+    unit: Unit = None,
+    spacing_um: Spacing = (),
+    axes: Annotated[str | None, Parameter(help="Axes of a stack without metadata, e.g. TZYX.")] = None,
+    sizes: Annotated[tuple[int, ...], Parameter(negative="", consume_multiple=True, help="One for each axis.")] = (),
+    dt: Annotated[float | None, Parameter(help="Seconds between frames of such a stack.")] = None,
+    json: Json = False,
+) -> None:
+    """Score labels beside true ones: AP, F1, PQ, SEG, DET, splits, merges, boundary errors, with 95 % intervals.
+
+    Two volumes, two movies, or two folders, whose files belong together by name or by their number.
+
+    Parameters
+    ----------
+    labels
+        What was found: .ome.zarr, .ome.tif, .tif, .nii.gz, .nrrd, or a folder of them.
+    truth
+        The true labels, on the same grid.
+    """
+    from experiments import evaluate_segmentation as work
+    from experiments.evaluate_fusion import TABLES, require_suffix
+    from experiments.progress import scoring
+
+    require_suffix(out, "--out", TABLES)
+    stated = work.Stated(movie, unit, spacing_um, axes, sizes, dt)
+    with scoring(quiet=json) as watch:
+        if labels.is_dir() and labels.suffix != ".zarr":
+            rows = work.evaluate_folders(labels, truth, stated, min_voxels, subset, watch)
+        else:
+            rows = work.evaluate_files(labels, truth, stated, min_voxels, watch)
+    figures = work.figures_of(rows, resamples, seed)
+    if out is not None:
+        work.write_table(rows, figures, out)
+    if json:
+        say({"labels": str(labels), "truth": str(truth), "min voxels": min_voxels, **figures}, json)
+        return
+    print(work.as_lines(figures))
+
+
+@evaluating.command
+def tracking(
+    *,
+    tracks: Path,
+    truth: Path,
+    out: Annotated[Path | None, Parameter(help="Table of all scores: .csv.")] = None,
+    distance_um: Annotated[
+        float | None, Parameter(help="From a cell to its true one; left out: half the true cells' spacing.")
+    ] = None,
+    unit: Annotated[str | None, Parameter(help="Of z, y, x in CSV tables; left out: um.")] = None,
+    spacing_um: Spacing = (),
+    json: Json = False,
+) -> None:
+    """Score tracks beside true ones: the Cell Tracking Challenge's scores of its folders, links of tables.
+
+    Folders (01_RES beside 01_GT) need the extra "metrics". Other files are of any format that is read; their cells are
+    matched to the true ones of the frame by distance.
+
+    Parameters
+    ----------
+    tracks
+        What was found: a folder, .csv, .geff, .xml (TrackMate, Icy), .napari.csv or .mat (PhagoSight).
+    truth
+        The true tracks, in any of these.
+    """
+    from experiments import evaluate_tracking as work
+    from experiments.evaluate_fusion import TABLES, require_suffix
+
+    require_suffix(out, "--out", TABLES)
+    scores = work.evaluate_tracking(tracks, truth, distance_um, work.Stated(unit, spacing_um or None))
+    if out is not None:
+        work.write_scores(scores, out)
+    if json:
+        say({"tracks": str(tracks), "truth": str(truth), "scores": scores}, json)
+        return
+    print(work.as_lines(scores))
