@@ -15,6 +15,13 @@ def train(
     config: Path,
     *,
     out: Annotated[Path | None, Parameter(help="The training's folder; left out: results/NAME.")] = None,
+    from_: Annotated[
+        Path | None, Parameter(name="--from", help="A segmenter's weights to begin from; shipped: the package's own.")
+    ] = None,
+    freeze: Annotated[str | None, Parameter(help="The part of a segmenter that stays as it is: encoder.")] = None,
+    labels: Annotated[
+        Path | None, Parameter(help="A folder of NAME_image.* and NAME_labels.* for a segmenter to learn from.")
+    ] = None,
     set_: Overrides = (),
     dry_run: Annotated[bool, Parameter(negative="", help="Measure one step, and write nothing.")] = False,
     json: Json = False,
@@ -26,12 +33,13 @@ def train(
     config
         The training's YAML file.
     """
+    from experiments.fine_tuning import fine_tuned
     from experiments.progress import training
     from experiments.training import first_process
     from experiments.training import train as trained
     from experiments.training_config import load_training, resolved
 
-    chosen = load_training(config, dict(pair(item) for item in set_))
+    chosen = fine_tuned(load_training(config, dict(pair(item) for item in set_)), from_, freeze, labels)
     if dry_run:
         from dataclasses import asdict
 

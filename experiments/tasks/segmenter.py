@@ -35,7 +35,9 @@ class SegmenterTaskConfig(Closed):
 
     kind: Literal["segmenter"] = "segmenter"
     network: ArchitectureConfig = UNetConfig()
-    weights: Path | None = Field(None, description="weights of this network to begin from; left out: none")
+    weights: Literal["shipped"] | Path | None = Field(
+        None, description="weights of this network to begin from; shipped: those of the package; left out: none"
+    )
     freeze: Literal["encoder"] | None = Field(None, description="the part of the network that stays as it is")
     pool: PoolConfig = PoolConfig()
     labelled: tuple[LabelledConfig, ...] = Field((), description="real volumes with labels")
@@ -64,11 +66,13 @@ class SegmenterTask:
     def model(self) -> nn.Module:
         """The network, fresh or with the weights to begin from; what is frozen asks for no gradient."""
         from tracking3d.segment.network.build import build_network
+        from tracking3d.segment.network.inference import SHIPPED
         from volumes.weights import load_into
 
         network = build_network(self.config.network)
         if self.config.weights:
-            load_into(network, self.config.weights, architecture_of(self.config.network))
+            path = SHIPPED if self.config.weights == "shipped" else self.config.weights
+            load_into(network, path, architecture_of(self.config.network))
         if self.config.freeze:
             from tracking3d.segment.network.build import encoder_of
 
