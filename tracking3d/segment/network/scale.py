@@ -3,7 +3,8 @@
 At the right scale the cells that it finds are 14 voxels across, and so it says. Seen too finely they are larger, seen
 too coarsely smaller; where that turns from one to the other is the scale sought. (Cellpose estimates the size once and
 looks again: Stringer et al. 2021, "Cellpose: a generalist algorithm for cellular segmentation".) Scales are tried from
-coarse to fine, each √2 finer, so that most cost little; what is too large to be seen as a whole is seen in a window.
+coarse to fine, each √2 finer, around a first guess that needs no network: the depth of what is brighter than the rest.
+What is too large to be seen as a whole is seen in a window.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from tracking3d.segment.network.decoder_config import DecoderConfig
 from tracking3d.segment.network.heads import DIAMETER, DISTANCE, FOREGROUND, SIZE
 from tracking3d.segment.network.inference import Predictor
 from tracking3d.segment.network.view import Ranges, Read, View, each
+from tracking3d.segment.pieces import distance_um, smooth_um, typical_radius_um
+from tracking3d.segment.threshold import cell_level
 from volumes.shapes import ChannelVoxels, Shape3, Triple
 
 STEP = math.sqrt(2)
-LARGEST = 0.7
-"""Share of the image's middle extent that a cell may have."""
-SMALLEST = 4.0
-"""Voxels of the image across a cell, at least."""
+COARSER, FINER = 2.0, 3.0
+"""How much larger and smaller than the first guess a cell may be."""
+GUESSED = 3.0
+"""Largest step, in voxels of the image, at which the first guess looks."""
 WINDOW = 56
 """Side of the window, in the network's voxels, in which a fine scale is tried."""
 SEEN = 180_000
@@ -88,22 +91,47 @@ def _best(tried: list[Trial]) -> float | None:
 
 
 def _trials(predictor: Predictor, read: Read, shape: Shape3, spacing_um: Triple) -> Iterator[Trial]:
-    extents = sorted(n * s for n, s in zip(shape, spacing_um, strict=True))
-    diameter, least = LARGEST * extents[1], SMALLEST * sorted(spacing_um)[0]
+    guess, place = guessed_um(read, shape, spacing_um)
     bounds: tuple[float, float] | None = None
-    place: NDArray[np.float64] | None = None
-    while diameter >= least:
-        view = View(shape, spacing_um, diameter)
+    for k in range(math.floor(math.log(COARSER * FINER, STEP)) + 1):
+        view = View(shape, spacing_um, COARSER * guess / STEP**k)
         if bounds is None or math.prod(view.coarse) <= SEEN:
             bounds = view.bounds(read)
         ranges = _window(view.coarse, place)
         heads = predictor.maps(view.shown(read, ranges, bounds))
         cells = instances(heads[FOREGROUND], smoothed(heads[DISTANCE]), DecoderConfig(), smallest_voxels(DIAMETER))
         if len(cells.voxels):
-            begin = np.array([first for first, _ in ranges])
-            place = (_middle(cells) + begin + 0.5) / view.coarse
-        yield _judged(diameter, heads, cells)
-        diameter /= STEP
+            place = (_middle(cells) + [first for first, _ in ranges] + 0.5) / view.coarse
+        yield _judged(view.diameter_um, heads, cells)
+
+
+def guessed_um(read: Read, shape: Shape3, spacing_um: Triple) -> tuple[float, NDArray[np.float64]]:
+    """A first guess of the diameter, and where it was seen (z, y, x) in shares of the extents.
+
+    Twice the largest distance to the background of what lies above Otsu's threshold, as the median over its voxels; of
+    a large image in the brightest of some windows.
+    """
+    extent = math.prod(n * s for n, s in zip(shape, spacing_um, strict=True))
+    finest = min(s for s, n in zip(spacing_um, shape, strict=True) if n > 1) if max(shape) > 1 else spacing_um[0]
+    step = min(max(finest, (extent / SEEN) ** (1 / 3)), GUESSED * finest)
+    view = View(shape, spacing_um, DIAMETER * step)
+    if math.prod(view.coarse) <= 4 * SEEN:
+        ranges = each(lambda n: (0, n), view.coarse)
+        seen = view.resampled(read, ranges)
+    else:
+        ranges, seen = _brightest(view, read)
+    sides = each(lambda f, s: f * s, view.factors, spacing_um)
+    smooth = smooth_um(seen, step, sides)
+    mask = smooth > cell_level(smooth)
+    radius = typical_radius_um(distance_um(mask, sides), mask) if mask.any() else step
+    return 2 * radius, np.array([(a + b) / 2 / n for (a, b), n in zip(ranges, view.coarse, strict=True)])
+
+
+def _brightest(view: View, read: Read) -> tuple[Ranges, NDArray[np.float32]]:
+    """The probe with the most light, glare apart."""
+    seen = [(ranges, view.resampled(read, ranges)) for ranges in view.probes()]
+    glare = float(np.median([np.quantile(voxels, 0.99) for _, voxels in seen]))
+    return max(seen, key=lambda one: float(np.minimum(one[1], glare).mean()))
 
 
 def _judged(diameter: float, heads: ChannelVoxels, cells: Instances) -> Trial:
