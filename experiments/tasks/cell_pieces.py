@@ -14,7 +14,7 @@ from volumes.shapes import AnyArray, Shape3, Voxels
 
 LONGEST_THIN, SHORTEST_THIN = 20, 4
 """Planes of a thin stack."""
-GAIN, SHIFT = 0.35, 0.12
+GAIN, SHIFT = 0.5, 0.12
 """How far the levels of a piece are off those of its whole: σ of the logarithm of the gain; largest shift."""
 
 
@@ -58,7 +58,8 @@ def shown(piece: Piece, shape: Shape3, thin: bool, rng: np.random.Generator) -> 
     if shape[1] == shape[2] and rng.random() < 0.5:
         image, wanted = swapped(image, wanted)
     if thin:
-        planes = int(rng.integers(SHORTEST_THIN, min(LONGEST_THIN, shape[0]) + 1))
+        most = min(LONGEST_THIN, shape[0])
+        planes = SHORTEST_THIN + int(rng.random() ** 2 * (most + 1 - SHORTEST_THIN))
         image, wanted = image.copy(), wanted.copy()
         image[planes:], wanted[:, planes:] = 0, 0
     return np.ascontiguousarray(image), np.ascontiguousarray(wanted)

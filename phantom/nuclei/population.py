@@ -35,7 +35,7 @@ def population(centres: Points, recipe: Recipe, shapes: int, rng: np.random.Gene
         frame=frame,
         bumps=np.where(real[:, None], 0, _bumps(count, bodies, rng)),
         shape=np.where(real, rng.integers(0, max(shapes, 1), count), -1),
-        brightness=np.exp(stain.spread * rng.standard_normal(count)) * np.where(bright, rng.uniform(1.5, 3), 1),
+        brightness=np.exp(stain.spread * rng.standard_normal(count)) * np.where(bright, rng.uniform(1.5, 4), 1),
         dress=_dress(frame, bright, stain.look, rng),
         split=_splits(count, stain.split, rng),
     )

@@ -57,7 +57,7 @@ class Stain:
     look : chromatin, nucleoli and rim (:mod:`phantom.cells.texture`).
     spread : standard deviation of the logarithm of the brightness.
     split : share of the nuclei with a dark plane through their middle.
-    bright : share of condensed nuclei, smaller and up to three times as bright.
+    bright : share of condensed nuclei, smaller and up to four times as bright.
     debris : specks a nucleus; they have no label.
     cytoplasm : brightness of the tissue between the nuclei, nuclei at 1.
     autofluorescence : standard deviation of its smooth changes, in shares of a nucleus' brightness.
@@ -143,17 +143,18 @@ def _bodies(rng: np.random.Generator, real: float) -> Bodies:
         size_spread=rng.uniform(0, 0.25),
         elongation=rng.uniform(0, 0.45),
         bumps=rng.uniform(0, 1),
-        flatness=rng.uniform(0.35, 0.8) if rng.random() < (0.5 if arrangement == "sheet" else 0.15) else 1.0,
+        flatness=rng.uniform(0.35, 0.8) if rng.random() < (0.6 if arrangement == "sheet" else 0.22) else 1.0,
         gap=rng.uniform(0, 0.25) if rng.random() < 0.5 else 0.0,
         real=rng.uniform(0.5, 1) if rng.random() < real else 0.0,
     )
 
 
 def _stain(rng: np.random.Generator, h: float) -> Stain:
-    look = Look(rng.uniform(0, 0.5), rng.uniform(0.25, 1.2), 0.45, 0.15 if rng.random() < 0.8 else 0.9, 0.15)
+    contrast = rng.uniform(0, 0.5) if rng.random() < 0.75 else rng.uniform(0.5, 0.95)
+    look = Look(contrast, rng.uniform(0.25, 1.2), 0.45, 0.15 if rng.random() < 0.8 else 0.9, 0.15)
     return Stain(
         look=look,
-        spread=rng.uniform(0.05, 0.55),
+        spread=0.05 + 0.85 * rng.random() ** 1.5,
         split=rng.uniform(0, 0.25) if rng.random() < 0.3 else 0.0,
         bright=rng.uniform(0, 0.15) if rng.random() < 0.4 else 0.0,
         debris=rng.uniform(0, 0.6) if rng.random() < 0.3 else 0.0,
