@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import volumes
-from experiments.bench import linking, realism_picture
 from experiments.bench import phantom as bench_phantom
 from experiments.bench import realism as bench_realism
+from experiments.bench import realism_picture
 from experiments.bench.phantom import Scored, counterparts, table
 from experiments.bench.realism_picture import Tile, coloured, drawn_picture
 from experiments.scoring.table import Figure
@@ -65,78 +62,6 @@ def test_a_run_is_scored_with_its_voxel(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(bench_phantom, "run", lambda *_: None)
     found = bench_phantom.scored(bench_phantom._experiment(values), tmp_path / "out", "mine")
     assert (found.name, found.rows, found.voxel_um) == ("mine", (), 2.0)
-
-
-CASE = {
-    "T": np.array([0, 0, 1, 1, 2]),
-    "C": np.array([[0.0, 0, 0], [0, 0, 20], [0, 1, 0], [0, 1, 30], [0, 2, 0]]),
-    "V": np.full(5, 100.0),
-}
-
-
-def test_ours_links_what_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [0, 2] in linking._ours(CASE).tolist()
-    assert linking._nearest(CASE) == 25.0
-
-
-def test_a_benchmark_s_row_is_what_its_scorer_says() -> None:
-    scorer = SimpleNamespace(
-        score=lambda case, links: dict.fromkeys(linking.SCORES.values(), len(links) / len(case["T"]))
-    )
-    row = linking._run("Pm03", "ours", "defaults", lambda _: np.zeros((2, 2), np.int64), CASE, scorer)
-    cells = row.cells()
-    assert (cells["case"], cells["tool"], cells["detections"]) == ("Pm03", "ours", "5")
-    assert {cells[name] for name in linking.SCORES} == {"0.4000"}
-
-
-def test_the_best_setting_of_the_other_tool_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = []
-
-    def trackpy(_case, search_range: float, memory: int, predict: bool) -> np.ndarray:
-        tried.append(search_range)
-        return np.zeros((3 if (search_range, memory, predict) == (25.0, 2, False) else 1, 2), np.int64)
-
-    monkeypatch.setattr(linking, "_trackpy", trackpy)
-    scorer = SimpleNamespace(score=lambda _, links: dict.fromkeys(linking.SCORES.values(), len(links)))
-    row = linking._best_trackpy("x", CASE, scorer)
-    assert row.setting == "range 1.0 × nearest neighbour, memory 2"
-    assert len(tried) == len(linking.RANGES) * len(linking.VARIANTS)
-    assert min(tried) == 12.5
-
-
-def test_the_linking_table_reads_back_as_csv_and_stands_in_markdown(tmp_path: Path) -> None:
-    rows = [
-        linking.Row("Pm03", tool, "range 1, memory 2", 7, 1.234, dict.fromkeys(linking.SCORES.values(), 0.5))
-        for tool in ("a", "b")
-    ]
-    linking._write(rows, tmp_path / "t.csv", "python -m it")
-    read = list(csv.DictReader(io.StringIO((tmp_path / "t.csv").read_text(encoding="utf-8"))))
-    assert [one["tool"] for one in read] == ["a", "b"]
-    assert read[0]["setting"] == "range 1, memory 2"
-    assert read[0]["CPU s"] == "1.23"
-    text = (tmp_path / "t.md").read_text()
-    assert text.startswith("`python -m it`, 20")
-    assert text.count("| Pm03 |") == 2
-
-
-def test_a_case_keeps_every_so_manieth_frame_of_its_own_file(tmp_path: Path) -> None:
-    asked = []
-
-    def save(out: Path, *truth: object, **how: object) -> None:
-        asked.append((truth, how))
-        np.savez(out, T=np.arange(3))
-
-    cases = SimpleNamespace(real=lambda file, every: (file.name, every), synth=lambda seed: ("synth", seed), save=save)
-    for name in ("Pm05:5", "T", "synthetic"):
-        assert linking.made(cases, tmp_path, name, 4)["T"].tolist() == [0, 1, 2]
-    assert [truth for truth, _ in asked] == [
-        ("phallusia_Pm05.csv.gz", 5),
-        ("immune_TCellsRaw.csv.gz", 1),
-        ("synth", 5),
-    ]
-    assert asked[0][1] == {"drop": 0.05, "fp": 0.02, "jit": 0.5, "seed": 4}
-    with pytest.raises(FileNotFoundError, match="FUSETRACK_DATA"):
-        linking._module(tmp_path / "none.py")
 
 
 def test_above_otsu_is_the_brighter_part() -> None:
