@@ -35,7 +35,8 @@ class Image:
     @property
     def values(self) -> NDArray[np.float32]:
         """(n,) the voxels that hold data."""
-        return self.voxels[self.inside]
+        out: NDArray[np.float32] = self.voxels[self.inside]
+        return out
 
     def smooth(self, sigma_um: float) -> NDArray[np.float32]:
         """(Z, Y, X) after a Gaussian of that σ in µm, which gives no weight to voxels without data."""

@@ -54,20 +54,20 @@ def _grow(values: AnyArray, labels: AnyArray, shape: AnyArray, boxes: AnyArray) 
         if labels[i] > 0:
             order = _touch(heap, order, np.int64(i), np.int64(labels[i]), values, labels, steps, total, count)
     while len(heap) > 0:
-        _, _, i, label = heapq.heappop(heap)
-        if labels[i] != 0 or not _holds(boxes[label], i, y, x):
+        _, _, at, label = heapq.heappop(heap)
+        if labels[at] != 0 or not _holds(boxes[label], at, y, x):
             continue
-        labels[i] = label
-        total[label] += values[i]
+        labels[at] = label
+        total[label] += values[at]
         count[label] += 1
-        order = _touch(heap, order, i, label, values, labels, steps, total, count)
+        order = _touch(heap, order, at, label, values, labels, steps, total, count)
 
 
 @inlined
-def _holds(box: AnyArray, i: int, y: int, x: int) -> bool:
+def _holds(box: AnyArray, i: np.int64, y: int, x: int) -> bool:
     """Whether a voxel lies in a box."""
     at_z, at_y, at_x = i // (y * x), i // x % y, i % x
-    return box[0] <= at_z < box[3] and box[1] <= at_y < box[4] and box[2] <= at_x < box[5]
+    return bool(box[0] <= at_z < box[3] and box[1] <= at_y < box[4] and box[2] <= at_x < box[5])
 
 
 @inlined

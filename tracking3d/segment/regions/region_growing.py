@@ -82,18 +82,17 @@ class RegionGrowing:
         mask = foreground(image, smooth, "clipped-otsu")
         seeds = blob_seeds(image, radius, mask) if given is None else given
         first = balls(seeds, max(FIRST * radius, min(image.spacing_um)), image.inside.shape, image.spacing_um)
-        first[(first > 0) & ~(mask if given is None else image.inside)] = 0
-        first[image.inside & ~mask & (first == 0)] = len(seeds) + 1
+        first = np.where(mask if given is None else image.inside, first, 0)
+        first = np.where(image.inside & ~mask & (first == 0), len(seeds) + 1, first).astype(np.int32)
         reach = np.ceil(REACH * radius / np.array(image.spacing_um)).astype(np.int64)
         labels = grown(smooth, first, image.inside, np.hstack([seeds - reach, seeds + reach + 1]))
-        labels[labels == len(seeds) + 1] = 0
-        return labels
+        return np.where(labels > len(seeds), 0, labels).astype(np.int32)
 
 
 def _at(seeds_um: NDArray[np.float64], volume: Volume) -> Seeds:
     """The voxels that hold places in the world."""
     index: Seeds = np.rint(volume.grid.to_index(seeds_um)).astype(np.int64)
-    within = ((index >= 0) & (index < volume.grid.shape)).all(axis=1)
+    within: NDArray[np.bool_] = ((index >= 0) & (index < volume.grid.shape)).all(axis=1)
     within[within] = volume.mask()[tuple(index[within].T)]
     if not within.all():
         raise ContentError(
