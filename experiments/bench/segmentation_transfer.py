@@ -32,7 +32,7 @@ from experiments.fine_tuning import fine_tuned
 from experiments.training import train
 from experiments.training_config import load_training, resolved
 from tracking3d.cell_scores import outcomes, pooled, scores
-from tracking3d.segment import CellNetworkConfig
+from tracking3d.segment.network.config import CellNetworkConfig
 from tracking3d.segment.network.inference import SHIPPED
 from volumes.volume import Volume, from_array
 
