@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tracking3d.formats.ctc import track_masks, track_table
 from tracking3d.formats.ctc_reader import CtcFolder, open_ctc
-from tracking3d.match import voxel_overlap
+from tracking3d.overlap import voxel_overlap
 from tracking3d.tracks import Tracks
 from volumes.errors import ConfigError, GridError, TableError
 from volumes.shapes import AnyArray

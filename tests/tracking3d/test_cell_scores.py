@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tracking3d.cell_scores import LIMITS, SCORES, evaluate, interval, outcomes, pooled, scores, without_small
-from tracking3d.match import overlap, score
+from tracking3d.cell_outcomes import LIMITS, without_small
+from tracking3d.cell_scores import SCORES, evaluate, interval, outcomes, pooled, scores
+from tracking3d.match import score
+from tracking3d.overlap import overlap
 from volumes.errors import ConfigError, GridError
 from volumes.timelapse import TimeLapse
 from volumes.volume import Volume, from_array

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tracking3d.match import Scores, match, match_centres, overlap, score
+from tracking3d.match import Scores, match, match_centres, score
+from tracking3d.overlap import overlap
 from volumes.errors import ConfigError, ContentError, GridError
 from volumes.volume import from_array
 
