@@ -83,7 +83,7 @@ def peers(case: Case, python: Mapping[str, str]) -> list[Tool]:
     """The peers that have an interpreter, with the settings that were found to suit them, by hand.
 
     Lengths are in median distances to the nearest neighbour: trackpy's range 0.5 to 2, memory 1 or 2, or predicting by
-    the nearest velocity; LapTrack's cutoff 0.6 to 1, with splits up to 1 or 1.5 times as far; btrack's 30 to 60 of its
+    the nearest velocity; LapTrack's cutoff 0.6 to 1, with splits up to 1 or 1.5 times as far; btrack's 20 to 40 of its
     own units; motile's reach 1 or 1.5.
     """
     unit = nearest(case)
@@ -96,7 +96,7 @@ def peers(case: Case, python: Mapping[str, str]) -> list[Tool]:
             {"reach": reach * unit, "gap": 1.0, "split": split}
             for reach, split in product((0.6, 0.75, 1.0), (1.0, 1.5))
         ],
-        "btrack": [{"scale": scale / unit, "reach": scale, "steps": 2} for scale in (30.0, 40.0, 60.0)],
+        "btrack": [{"scale": scale / unit, "reach": scale, "steps": 2} for scale in (20.0, 30.0, 40.0)],
         "motile": [{"reach": unit, "select": 1.0, "appear": 1.0, "split": 1.0}] if len(case["T"]) <= FEW else [],
     }
     return [Tool(name, name, python[name], tuple(tried[name])) for name in PEERS if name in python and tried[name]]
@@ -113,7 +113,7 @@ def run(tool: Tool, case: Case, limit_s: float) -> Output:
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
     with tempfile.TemporaryDirectory() as place:
         given, out = Path(place) / "case.npz", Path(place) / "out.npz"
-        np.savez(given, **{key: case[key] for key in ("T", "C", "V")})
+        np.savez(given, T=case["T"], C=case["C"], V=case["V"])
         # Isolated: neither the folder of the script nor paths of this environment reach the other one.
         command = [tool.python, "-I", str(TOOL), tool.program, str(given), str(out), json.dumps(tool.settings)]
         done = subprocess.run(  # noqa: S603 - an interpreter that the caller named
