@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import log, pi
 
 import numpy as np
@@ -20,7 +19,7 @@ RATES = Rates()
 
 
 def _unmoving(seen: Scene, scale: float = 2.0) -> Motion:
-    return replace(still(seen), scale=np.full(3, scale))
+    return still(seen)._replace(scale=np.full(3, scale))
 
 
 def _unknown(seen: Scene) -> Volumes:

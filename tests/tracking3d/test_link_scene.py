@@ -105,4 +105,4 @@ def test_candidates_are_grouped_by_parent_and_carry_gap_and_offset(embryo: Track
     assert np.array_equal(found.gap, seen.t[later] - seen.t[earlier])
     assert set(found.gap.tolist()) == {1, 2, 3}
     expected = found.gap[:, None] * (motion.ahead[earlier] + motion.behind[later]) / 2
-    assert found.offset == pytest.approx(seen.zyx[later] - seen.zyx[earlier] - expected)
+    assert found.offset(seen, motion) == pytest.approx(seen.zyx[later] - seen.zyx[earlier] - expected)

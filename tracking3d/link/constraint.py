@@ -14,9 +14,9 @@ from tracking3d.detections import Detections
 from tracking3d.link.candidates import Gate, candidates
 from tracking3d.link.divisions import NONE, Habits, learnt_habits, triplets
 from tracking3d.link.likelihood import Rates, Volumes, kept_out, link_gain, volumes
-from tracking3d.link.matching import match
+from tracking3d.link.matching import graph, match, open_all
 from tracking3d.link.motion import Motion, learnt, still
-from tracking3d.link.packing import pack
+from tracking3d.link.packing import packed
 from tracking3d.link.scene import Scene, scene
 from tracking3d.tracks import Tracks
 from volumes.timelapse import TimeLapse
@@ -96,12 +96,15 @@ class ConstraintLinker:
         """Parents (n,) of the largest total gain under what has been learnt."""
         found = candidates(cells, motion, gate)
         gain = link_gain(cells, found, motion, volume, rates)
-        splits = triplets(cells, found, motion, volume, rates, habits) if self.config.divisions else NONE
         # A false detection is a cell that takes itself for its parent, and so keeps out of all else.
-        own = np.arange(len(cells))
-        pairs = np.concatenate([found.pairs[gain > 0], np.column_stack([own, own])])
-        worth = np.concatenate([gain[gain > 0], kept_out(cells, rates)])
-        chosen = pack(len(cells), pairs, worth, splits.bundles(len(cells)))
+        n, own = len(cells), np.arange(len(cells))
+        earlier, later = np.concatenate([found.earlier, own]), np.concatenate([found.later, own])
+        places = graph(earlier, later, np.concatenate([gain, kept_out(cells, rates)]), n, n)
+        total = open_all(places, n)
+        splits = NONE
+        if self.config.divisions:
+            splits = triplets(cells, found, motion, volume, rates, habits, places.price)
+        chosen = packed(places, total, splits.bundles(n))
         parent = np.where(chosen.parent == own, -1, chosen.parent)
         for mother, first, second in splits.cells[chosen.taken]:
             parent[[first, second]] = mother
@@ -112,9 +115,8 @@ class ConstraintLinker:
 def first_links(cells: Scene, gate: Gate) -> NDArray[np.int64]:
     """Parents (n,) from one frame to the next by distance alone, up to one spacing: what the first pass learns from."""
     found = candidates(cells, still(cells), replace(gate, nearest=4, width=1.0, steps=1))
-    earlier, later = found.pairs.T
-    gain = 1 - (found.offset**2).sum(axis=1) / cells.spacing[earlier] ** 2
-    return match(later, earlier, gain, len(cells), len(cells))
+    gain = 1 - (found.offset(cells, still(cells)) ** 2).sum(axis=1) / cells.spacing[found.earlier] ** 2
+    return match(found.later, found.earlier, gain, len(cells), len(cells))
 
 
 def divided(parent: NDArray[np.int64]) -> NDArray[np.int64]:

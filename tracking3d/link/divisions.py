@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tracking3d.link.candidates import Candidates
 from tracking3d.link.likelihood import Rates, Volumes, appearing, seen, vanishing
 from tracking3d.link.motion import Motion, log_student, student_scale
-from tracking3d.link.packing import Bundles, bundled
+from tracking3d.link.packing import HOPELESS, Bundles, bundled
 from tracking3d.link.scene import Scene
 from volumes.jit import inlined, kernel
 from volumes.shapes import Points
@@ -66,29 +66,62 @@ NONE = Triplets(np.zeros((0, 3), np.int64), np.zeros(0))
 """No divisions at all."""
 
 
-class _Daughters(NamedTuple):
-    """Candidates as daughters, grouped by the mother.
+class _Cells(NamedTuple):
+    """What speaks for and against each cell as a mother and as a daughter.
 
     Parameters
     ----------
-    start : (n + 1,) first candidate of each mother.
-    gain : (m,) log odds of the daughter alone; −∞ for one that may not be a daughter.
-    offset : (m, 3) place less the mother's expected one, µm.
-    growth : (m,) log volume less the mother's, NaN where unknown.
-    stranger : (m,) log density of the daughter's log volume among strangers.
+    seen : (2,) log probability of a daughter's being found one, or two, frames after its mother.
+    stranger : (n,) log density of a track's beginning at each cell.
+    dividing : (n,) log odds of a division over the mother's track ending.
+    log_volume : (n,) NaN where unknown.
+    log_stranger : (n,) log density of the volume among strangers, 0 where unknown.
+    log_spacing : (n,) log of the local spacing in µm.
+    price : (2 n,) what each cell is worth elsewhere at least, as a parent and as a child.
     """
 
-    start: NDArray[np.int64]
+    seen: NDArray[np.float64]
+    stranger: NDArray[np.float64]
+    dividing: NDArray[np.float64]
+    log_volume: NDArray[np.float64]
+    log_stranger: NDArray[np.float64]
+    log_spacing: NDArray[np.float64]
+    price: NDArray[np.float64]
+
+
+class _Brood(NamedTuple):
+    """The candidates of one mother as daughters; arrays with room for the largest brood.
+
+    Parameters
+    ----------
+    cell : (b,) the daughter.
+    gain : (b,) log odds of the daughter alone, over a stranger.
+    price : (b,) its price as a child.
+    top : (b,) what it may add to a division over its price at most, besides its place.
+    offset : (b, 3) place less the mother's expected one, µm.
+    growth : (b,) volume over the mother's, NaN where unknown.
+    """
+
+    cell: NDArray[np.int64]
     gain: NDArray[np.float64]
+    price: NDArray[np.float64]
+    top: NDArray[np.float64]
     offset: Points
     growth: NDArray[np.float64]
-    stranger: NDArray[np.float64]
 
 
 def triplets(
-    scene: Scene, found: Candidates, motion: Motion, volume: Volumes, rates: Rates, habits: Habits
+    scene: Scene,
+    found: Candidates,
+    motion: Motion,
+    volume: Volumes,
+    rates: Rates,
+    habits: Habits,
+    price: NDArray[np.float64] | None = None,
 ) -> Triplets:
     """The likeliest divisions of each cell among its candidates.
+
+    With prices (2 n,) of the cells as parents and as children, none of those that fall far short of them.
 
     The gain of mother m and daughters at distance L from each other is
 
@@ -96,20 +129,17 @@ def triplets(
     + Σ_daughters [(gap − 1) log p_miss + log(1 − p_miss) − log ρ − log p_appear]
     + log N(log (V₁ + V₂)/V₀; whole) + log N(log V₁/V₂; 0) − Σ log p(log V), where the volumes are known.
     """
-    mother, daughter = found.pairs.T
-    gain = seen(found.gap, rates) - scene.log_density[daughter] - appearing(scene, rates)[daughter]
-    daughters = _Daughters(
-        np.searchsorted(mother, np.arange(len(scene) + 1)),
-        np.where(found.gap > LATEST, -np.inf, gain),
-        found.offset,
-        volume.log_volume[daughter] - volume.log_volume[mother],
-        volume.log_stranger[daughter],
+    cells = _Cells(
+        seen(np.arange(1, LATEST + 1), rates),
+        scene.log_density + appearing(scene, rates),
+        log(rates.divide) - vanishing(scene, rates),
+        volume.log_volume,
+        volume.log_stranger,
+        np.log(scene.spacing),
+        np.zeros(2 * len(scene)) if price is None else price,
     )
     scaled = habits._replace(midpoint=habits.midpoint * float(motion.scale[0]))
-    best, pair = _likeliest(daughters, np.log(scene.spacing), scaled)
-    best += (log(rates.divide) - vanishing(scene, rates))[:, None]
-    row, rank = np.nonzero(best > 0)
-    return Triplets(np.column_stack([row, daughter[pair[row, rank]]]), best[row, rank])
+    return Triplets(*_likeliest(found.start, found.later, found.gap, scene.zyx, motion, cells, scaled))
 
 
 def learnt_habits(scene: Scene, cells: NDArray[np.int64], motion: Motion) -> Habits:
@@ -142,31 +172,93 @@ def _moments(x: NDArray[np.float64], mean: float, deviation: float) -> tuple[flo
 
 @kernel
 def _likeliest(
-    daughters: _Daughters, log_spacing: NDArray[np.float64], habits: Habits
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Gains (n, 3) of each mother's best pairs of candidates, −∞ where there are fewer, and the pairs (n, 3, 2)."""
-    n = len(log_spacing)
-    gain = np.full((n, KEPT), -np.inf)
-    pair = np.zeros((n, KEPT, 2), np.int64)
+    start: NDArray[np.int64],
+    later: NDArray[np.int64],
+    gap: NDArray[np.int64],
+    zyx: Points,
+    motion: Motion,
+    cells: _Cells,
+    habits: Habits,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The best pairs of each mother's candidates: cells (k, 3) and gains (k,), at most three a mother."""
+    n = len(zyx)
+    room = 1 if n == 0 else int(np.diff(start).max())
+    brood = _Brood(
+        np.empty(room, np.int64),
+        np.empty(room),
+        np.empty(room),
+        np.empty(room),
+        np.empty((room, 3)),
+        np.empty(room),
+    )
+    found, gain = np.empty((KEPT * n, 3), np.int64), np.empty(KEPT * n)
+    count = 0
     for mother in range(n):
-        for i in range(daughters.start[mother], daughters.start[mother + 1]):
-            for j in range(i + 1, daughters.start[mother + 1]):
-                both = daughters.gain[i] + daughters.gain[j]
-                if both == -np.inf:
+        size = _gathered(mother, start, later, gap, zyx, motion, cells, brood)
+        top = cells.dividing[mother] - cells.price[mother] + _at_most(mother, cells, habits)
+        first = count
+        for i in range(size):
+            for j in range(i + 1, size):
+                if brood.top[i] + brood.top[j] + top <= -HOPELESS:
                     continue
-                value = both + _placed(daughters.offset[i], daughters.offset[j], log_spacing[mother], habits)
-                value += _divided(daughters, i, j, habits)
-                rank = KEPT
-                while rank > 0 and value > gain[mother, rank - 1]:
+                alone, asked = brood.gain[i] + brood.gain[j], brood.price[i] + brood.price[j]
+                value = cells.dividing[mother] + alone + _divided(i, j, cells, brood, habits)
+                value += _placed(brood.offset[i], brood.offset[j], cells.log_spacing[mother], habits)
+                if value <= 0.0 or value - asked - cells.price[mother] <= -HOPELESS:
+                    continue
+                rank = count
+                while rank > first and value > gain[rank - 1]:
                     rank -= 1
-                if rank == KEPT:
+                if rank == first + KEPT:
                     continue
-                gain[mother, rank + 1 :] = gain[mother, rank:-1].copy()
-                pair[mother, rank + 1 :] = pair[mother, rank:-1].copy()
-                gain[mother, rank] = value
-                pair[mother, rank, 0] = i
-                pair[mother, rank, 1] = j
-    return gain, pair
+                count = min(count + 1, first + KEPT)
+                for k in range(count - 1, rank, -1):
+                    found[k], gain[k] = found[k - 1], gain[k - 1]
+                found[rank, 0], found[rank, 1], found[rank, 2] = mother, brood.cell[i], brood.cell[j]
+                gain[rank] = value
+    return found[:count].copy(), gain[:count].copy()
+
+
+@kernel
+def _gathered(
+    mother: int,
+    start: NDArray[np.int64],
+    later: NDArray[np.int64],
+    gap: NDArray[np.int64],
+    zyx: Points,
+    motion: Motion,
+    cells: _Cells,
+    brood: _Brood,
+) -> int:
+    """Write a mother's candidates as daughters into ``brood``; returns how many there are."""
+    size = 0
+    for k in range(start[mother], start[mother + 1]):
+        step, cell = gap[k], later[k]
+        if step > LATEST:
+            break
+        brood.cell[size] = cell
+        brood.gain[size] = cells.seen[step - 1] - cells.stranger[cell]
+        brood.price[size] = cells.price[len(zyx) + cell]
+        brood.top[size] = brood.gain[size] - brood.price[size] - min(0.0, cells.log_stranger[cell])
+        brood.growth[size] = exp(cells.log_volume[cell] - cells.log_volume[mother])
+        for axis in range(3):
+            expected = step * (motion.ahead[mother, axis] + motion.behind[cell, axis]) / 2
+            brood.offset[size, axis] = zyx[cell, axis] - zyx[mother, axis] - expected
+        size += 1
+    return size
+
+
+@inlined
+def _at_most(mother: int, cells: _Cells, habits: Habits) -> float:
+    """Log density that no two daughters' places and volumes exceed.
+
+    The distance's share, N(log L; μ, τ) − 3 log L, is largest at log L = μ − 3 τ².
+    """
+    distance = 4.5 * habits.apart_spread**2 - 3 * (cells.log_spacing[mother] + habits.apart) - log(habits.apart_spread)
+    place = log_student(0.0, habits.midpoint) + distance - 0.5 * log(2 * pi) - log(4 * pi) + log(2.0)
+    if np.isnan(cells.log_volume[mother]):
+        return float(place)
+    return float(place + max(0.0, -log(habits.whole_spread * habits.uneven_spread * 2 * pi)))
 
 
 @inlined
@@ -185,14 +277,14 @@ def _placed(first: NDArray[np.float64], second: NDArray[np.float64], log_spacing
 
 
 @inlined
-def _divided(daughters: _Daughters, i: int, j: int, habits: Habits) -> float:
+def _divided(i: int, j: int, cells: _Cells, brood: _Brood, habits: Habits) -> float:
     """Log odds of two daughters' volumes over strangers'; 0 where one of the three is unknown."""
-    first, second = daughters.growth[i], daughters.growth[j]
+    first, second = brood.growth[i], brood.growth[j]
     if not (np.isfinite(first) and np.isfinite(second)):
         return 0.0
-    whole = log(exp(first) + exp(second)) - habits.whole
-    kept = _normal(whole, habits.whole_spread) + _normal(first - second, habits.uneven_spread)
-    return float(kept - daughters.stranger[i] - daughters.stranger[j])
+    kept = _normal(log(first + second) - habits.whole, habits.whole_spread)
+    kept += _normal(log(first / second), habits.uneven_spread)
+    return float(kept - cells.log_stranger[brood.cell[i]] - cells.log_stranger[brood.cell[j]])
 
 
 @inlined

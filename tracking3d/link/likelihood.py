@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log, pi
+from math import exp, log, log1p, pi
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracking3d.link.candidates import Candidates
-from tracking3d.link.motion import Motion, log_students
+from tracking3d.link.motion import Motion, log_student
 from tracking3d.link.scene import Scene
+from volumes.jit import kernel
+from volumes.shapes import Points
 
+STEP = 0.2
+"""Assumed deviation of the change of log volume from frame to frame where too few are known."""
 WIDEST = 0.6
 """Assumed spread of log volumes where too few are known."""
 ODD = 0.01
@@ -38,8 +43,7 @@ class Rates:
     false: float = 0.02
 
 
-@dataclass(frozen=True)
-class Volumes:
+class Volumes(NamedTuple):
     """How volumes change.
 
     Parameters
@@ -51,7 +55,7 @@ class Volumes:
 
     log_volume: NDArray[np.float64]
     log_stranger: NDArray[np.float64]
-    step: float = 0.2
+    step: float = STEP
 
 
 def log_normal(x: NDArray[np.float64], mean: float, deviation: float) -> NDArray[np.float64]:
@@ -73,7 +77,7 @@ def volumes(scene: Scene, parent: NDArray[np.int64]) -> Volumes:
     single = np.flatnonzero((parent >= 0) & (np.bincount(parent[parent >= 0], minlength=len(parent))[parent] == 1))
     change = scene.log_volume[single] - scene.log_volume[parent[single]]
     change = np.abs(change[np.isfinite(change)])
-    step = 1.4826 * float(np.median(change)) if len(change) > 20 else Volumes.step
+    step = 1.4826 * float(np.median(change)) if len(change) > 20 else STEP
     return Volumes(scene.log_volume, stranger, float(np.clip(step, 0.05, 2.0)))
 
 
@@ -89,14 +93,41 @@ def link_gain(scene: Scene, found: Candidates, motion: Motion, volume: Volumes, 
     − log p_vanish − log p_appear, and log[(1 − ε) N(Δ log V; 0, σ_V) / p(log V) + ε] where both volumes are known: a
     volume that jumps costs a link log ε at most, so that a frame out of focus does not cut every track.
     """
-    earlier, later = found.pairs.T
-    gain = log_students((found.offset**2).sum(axis=1), motion.scale[found.gap - 1])
-    gain += log(1 - rates.divide - rates.vanish) + seen(found.gap, rates)
-    gain -= scene.log_density[later] + appearing(scene, rates)[later] + vanishing(scene, rates)[earlier]
-    change = volume.log_volume[later] - volume.log_volume[earlier]
-    known = np.isfinite(change)
-    odds = log_normal(change[known], 0.0, volume.step) - volume.log_stranger[later[known]]
-    gain[known] += np.logaddexp(log(1 - ODD) + odds, log(ODD))
+    steps = np.arange(1, len(motion.scale) + 1)
+    known = log(1 - rates.divide - rates.vanish) + seen(steps, rates)
+    strange = scene.log_density + appearing(scene, rates)
+    ending = vanishing(scene, rates)
+    return _link_gains(found.start, found.later, found.gap, scene.zyx, motion, known, ending, strange, volume)
+
+
+@kernel
+def _link_gains(
+    start: NDArray[np.int64],
+    later: NDArray[np.int64],
+    gap: NDArray[np.int64],
+    zyx: Points,
+    motion: Motion,
+    known: NDArray[np.float64],
+    ending: NDArray[np.float64],
+    strange: NDArray[np.float64],
+    volume: Volumes,
+) -> NDArray[np.float64]:
+    """Gains (m,) from what is known of each gap (g,), and each cell's ending (n,) or being a stranger (n,)."""
+    gain = np.empty(len(later))
+    spread, seldom = log(1 - ODD) - log(volume.step) - 0.5 * log(2 * pi), log(ODD)
+    for a in range(len(start) - 1):
+        for k in range(start[a], start[a + 1]):
+            b, step = later[k], gap[k]
+            squared = 0.0
+            for axis in range(3):
+                expected = step * (motion.ahead[a, axis] + motion.behind[b, axis]) / 2
+                squared += (zyx[b, axis] - zyx[a, axis] - expected) ** 2
+            gain[k] = log_student(squared, motion.scale[step - 1]) + known[step - 1] - strange[b] - ending[a]
+            change = volume.log_volume[b] - volume.log_volume[a]
+            if np.isfinite(change):
+                odds = spread - 0.5 * (change / volume.step) ** 2 - volume.log_stranger[b]
+                more, less = max(odds, seldom), min(odds, seldom)
+                gain[k] += more + log1p(exp(less - more))
     return gain
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from math import lgamma, log, log1p, pi, sqrt
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,7 @@ ASSUMED = {"flow": 0.8, "own": 0.0}
 _STUDENT = lgamma((FREEDOM + 3) / 2) - lgamma(FREEDOM / 2) - 1.5 * log(FREEDOM * pi)
 
 
-@dataclass(frozen=True)
-class Motion:
+class Motion(NamedTuple):
     """What is expected of each cell.
 
     Parameters
@@ -57,7 +56,7 @@ def learnt(scene: Scene, parent: NDArray[np.int64], steps: int) -> Motion:
     single = _single(parent)
     after, before = velocities(scene, np.where(single, parent, -1))
     motion = Motion(_expected(scene, after, before), _expected(scene, before, after), np.zeros(steps))
-    return replace(motion, scale=_scales(scene, parent, single, motion))
+    return motion._replace(scale=_scales(scene, parent, single, motion))
 
 
 def still(scene: Scene) -> Motion:
@@ -122,15 +121,6 @@ def neighbours_median(near: NDArray[np.int64], displacement: Points) -> Points:
 def log_student(squared: float, scale: float) -> float:
     """Log density (per µm³) of an isotropic 3-D Student t, ν = 4, at a squared distance (µm²)."""
     return _STUDENT - (FREEDOM + 3) / 2 * log1p(squared / (FREEDOM * scale * scale)) - 3 * log(scale)
-
-
-@kernel
-def log_students(squared: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    """:func:`log_student` of each squared distance (n,) at its own scale (n,)."""
-    out = np.empty(len(squared))
-    for i in range(len(squared)):
-        out[i] = log_student(squared[i], scale[i])
-    return out
 
 
 def student_scale(residual: Points, assumed: float) -> float:

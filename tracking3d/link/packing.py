@@ -99,7 +99,12 @@ def pack(n: int, links: NDArray[np.int64], gain: NDArray[np.float64], bundles: B
     bundles : what else may be chosen.
     """
     places = graph(links[:, 0], links[:, 1], gain, n, n)
-    total = open_all(places, n)
+    return packed(places, open_all(places, n), bundles)
+
+
+def packed(places: Graph, total: float, bundles: Bundles) -> Packing:
+    """Let bundles into an optimal matching of parents and children, whose gain is ``total``; changes the graph."""
+    n = len(places.price) // 2
     short = bundles.sums(places.price) - bundles.worth
     order = np.argsort(short, kind="stable")
     order = order[short[order] < HOPELESS]
@@ -107,7 +112,9 @@ def pack(n: int, links: NDArray[np.int64], gain: NDArray[np.float64], bundles: B
     total += _improve(holding, places)
     taken = np.zeros(len(bundles.worth), bool)
     taken[order] = holding.taken
-    parent = places.mate[n:].copy()
+    mate = places.mate[:n]
+    parent = np.full(n, -1)
+    parent[mate[mate >= 0] - n] = np.flatnonzero(mate >= 0)
     return Packing(parent, taken, float(total))
 
 

@@ -162,4 +162,4 @@ def _lowered(root: int, but: int, wanted: float, graph: Graph) -> float:
             graph.price[j] += step
             graph.price[graph.mate[j]] -= step
         graph.distance[j] = np.inf
-    return reach
+    return float(reach)

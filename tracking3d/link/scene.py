@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from tracking3d.detections import Detections
+from tracking3d.link.grid import Grid, grid, neighbours
 from volumes.shapes import Points
 
 NEIGHBOURS = 6
@@ -36,7 +36,7 @@ class Scene:
     first : (f + 1,) first cell of each of them.
     near : (n, 6) cells of the same frame, nearest first, −1 where there are fewer.
     spacing : (n,) mean distance to the four nearest, µm, within [0.6, 2] of the frame's median.
-    trees : (f,) k-d tree of each frame's centres.
+    grid : the centres of each frame in boxes.
     """
 
     order: NDArray[np.int64]
@@ -47,7 +47,7 @@ class Scene:
     first: NDArray[np.int64]
     near: NDArray[np.int64]
     spacing: NDArray[np.float64]
-    trees: tuple[cKDTree, ...]
+    grid: Grid
 
     def __len__(self) -> int:
         return len(self.t)
@@ -68,24 +68,23 @@ def scene(detections: Detections) -> Scene:
     t, zyx = detections.t[order], detections.zyx_um[order]
     frames, first = np.unique(t, return_index=True)
     first = np.append(first, len(t))
-    near = np.full((len(t), NEIGHBOURS), -1, dtype=np.int64)
-    spacing = np.full(len(t), np.nan)
-    trees = tuple(cKDTree(zyx[begin:end]) for begin, end in pairwise(first.tolist()))
-    for tree, (begin, end) in zip(trees, pairwise(first.tolist()), strict=True):
-        if end - begin > 1:
-            near[begin:end], spacing[begin:end] = _neighbours(tree, begin)
+    boxes = grid(zyx, first)
+    near, distance = neighbours(boxes, first, NEIGHBOURS)
     volume = np.where(detections.volume_um3 > 0, detections.volume_um3, np.nan)[order]
-    return Scene(order, t, zyx, np.log(volume), frames, first, near, _complete(spacing, zyx, first), trees)
+    spacing = _complete(_spacing(distance, first), zyx, first)
+    return Scene(order, t, zyx, np.log(volume), frames, first, near, spacing, boxes)
 
 
-def _neighbours(tree: cKDTree, begin: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    distance, cell = (np.asarray(found) for found in tree.query(tree.data, k=range(2, NEIGHBOURS + 2)))
+def _spacing(distance: NDArray[np.float64], first: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean distance (n,) to the four nearest, kept near the frame's median; NaN for a cell alone in its frame."""
     closest = distance[:, :SPACED_BY]
     known = np.isfinite(closest)
-    mean = np.where(known, closest, 0.0).sum(axis=1) / known.sum(axis=1)
-    middle = np.median(mean)
-    near = np.where(np.isfinite(distance), cell + begin, -1)
-    return near, np.clip(mean, 0.6 * middle, 2.0 * middle)
+    count = known.sum(axis=1)
+    mean = np.where(known, closest, 0.0).sum(axis=1) / np.where(count > 0, count, np.nan)
+    for begin, end in pairwise(first.tolist()):
+        middle = np.median(mean[begin:end])
+        mean[begin:end] = np.clip(mean[begin:end], 0.6 * middle, 2.0 * middle)
+    return np.asarray(mean)
 
 
 def _complete(spacing: NDArray[np.float64], zyx: Points, first: NDArray[np.int64]) -> NDArray[np.float64]:
