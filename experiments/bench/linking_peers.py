@@ -83,8 +83,8 @@ def peers(case: Case, python: Mapping[str, str]) -> list[Tool]:
     """The peers that have an interpreter, with the settings that were found to suit them, by hand.
 
     Lengths are in median distances to the nearest neighbour: trackpy's range 0.5 to 2, memory 1 or 2, or predicting by
-    the nearest velocity; LapTrack's cutoff 0.6 to 1, with splits up to 1 or 1.5 times as far; btrack's 20 to 40 of its
-    own units; motile's reach 1 or 1.5.
+    the nearest velocity; LapTrack's cutoff 0.6 or 0.75, with splits up to 1 or 1.5 times as far; btrack's 20 to 40 of
+    its own units; motile's reach 1.
     """
     unit = nearest(case)
     tried: dict[str, list[Setting]] = {
@@ -94,7 +94,7 @@ def peers(case: Case, python: Mapping[str, str]) -> list[Tool]:
         ],
         "laptrack": [
             {"reach": reach * unit, "gap": 1.0, "split": split}
-            for reach, split in product((0.6, 0.75, 1.0), (1.0, 1.5))
+            for reach, split in ((0.6, 1.5), (0.75, 1.0), (0.75, 1.5))
         ],
         "btrack": [{"scale": scale / unit, "reach": scale, "steps": 2} for scale in (20.0, 30.0, 40.0)],
         "motile": [{"reach": unit, "select": 1.0, "appear": 1.0, "split": 1.0}] if len(case["T"]) <= FEW else [],

@@ -84,6 +84,14 @@ def test_cells_that_march_apart_are_all_followed(config: LinkerConfig) -> None:
 
 
 @every_kind
+def test_cells_that_lie_still_in_a_plane_are_followed(config: LinkerConfig) -> None:
+    """Nothing moves, nothing is spread along z, all are alike: every variance that could be learnt is 0."""
+    start = np.stack(np.meshgrid([0.0], [0, 20, 40], [0, 20, 40], indexing="ij"), axis=-1).reshape(-1, 3)
+    cells = Detections.of(np.repeat(np.arange(4), 9), np.tile(start, (4, 1)), np.full(36, 300.0))
+    assert np.array_equal(tracking3d.link(cells, config).parent, np.where(cells.t > 0, np.arange(36) - 9, -1))
+
+
+@every_kind
 @pytest.mark.parametrize("missed", [1, 2, 3])
 def test_empty_frames_are_spanned_as_far_as_is_allowed(config: LinkerConfig, missed: int) -> None:
     cells = marching((0, 1, 2 + missed, 3 + missed)).detections
