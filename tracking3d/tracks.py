@@ -32,6 +32,8 @@ class Tracks:
     detections : the table that the rows refer to.
     parent : (n,) row of the parent detection, −1 at a root.
     confidence : (n,) how far the link to the parent can be trusted, the larger the better; NaN where there is none.
+    merged_into : (n,) row of the detection that a cell was part of on the way from its parent to here, −1 for none:
+        a frame that the link jumps over, in which two cells were detected as one; the other passes through that row.
 
     Raises
     ------
@@ -42,6 +44,7 @@ class Tracks:
     detections: Detections
     parent: Rows
     confidence: NDArray[np.float64] | None = None
+    merged_into: Rows | None = None
 
     def __post_init__(self) -> None:
         parent = _whole(self.parent)
@@ -54,6 +57,11 @@ class Tracks:
                 raise TableError(f"needs {len(parent)} values", field="confidence", value=confidence.shape)
             confidence.flags.writeable = False
             object.__setattr__(self, "confidence", confidence)
+        if self.merged_into is not None:
+            into = _whole(self.merged_into)
+            _check_merged(into, parent, self.detections.t)
+            into.flags.writeable = False
+            object.__setattr__(self, "merged_into", into)
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -93,9 +101,12 @@ class Tracks:
         return self.track_id[_first_of(self.parent < 0, self.parent)]
 
     def as_frame(self) -> pd.DataFrame:
-        """The detections' table with ``track_id`` and ``parent`` (row number, −1 at a root) as further columns."""
-        table = self.detections.as_frame()
-        return table.assign(track_id=self.track_id, parent=self.parent)
+        """The detections' table with ``track_id``, ``parent`` and, where known, ``merged_into`` as further columns.
+
+        The last two are row numbers, −1 for none.
+        """
+        table = self.detections.as_frame().assign(track_id=self.track_id, parent=self.parent)
+        return table if self.merged_into is None else table.assign(merged_into=self.merged_into)
 
     def write(self, path: str | Path) -> None:
         """Write the tracks at once, in the format of the suffix.
@@ -174,3 +185,21 @@ def _check_parents(parent: Rows, t: Rows) -> None:
     if (litter > 2).any():
         row = int(np.argmax(litter))
         raise TableError(f"row {row} has {litter[row]} children", field="parent", remedy="A cell divides into two")
+
+
+def _check_merged(into: Rows, parent: Rows, t: Rows) -> None:
+    if into.shape != parent.shape:
+        raise TableError(f"needs {len(parent)} values, one a detection", field="merged_into", value=into.shape)
+    row = np.flatnonzero(into != -1)
+    inside = (into[row] >= 0) & (into[row] < len(t)) & (parent[row] >= 0)
+    wrong = ~inside
+    passing, cell, before = into[row[inside]], row[inside], parent[row[inside]]
+    wrong[inside] = (t[passing] <= t[before]) | (t[passing] >= t[cell])
+    if wrong.any():
+        first = int(row[wrong][0])
+        raise TableError(
+            f"row {first} was merged into what is no detection of a frame between its parent and itself",
+            field="merged_into",
+            value=int(into[first]),
+            remedy="Give the row of a detection in a frame that the link jumps over, −1 where nothing was merged",
+        )

@@ -84,13 +84,13 @@ def read_geff(path: str | Path) -> Tracks:
             _dt_s(axes["t"]),
             graph["node_ids"].astype(np.int64),
         )
-        return _linked(cells, graph["edge_ids"].astype(np.int64), graph["edge_props"].get("confidence"), path)
+        return _linked(cells, graph["edge_ids"].astype(np.int64), graph["edge_props"], path)
     except TableError as error:
         raise in_file(error, path) from error
 
 
-def _linked(cells: Detections, edges: NDArray[np.int64], confidence: Any, path: Path) -> Tracks:  # noqa: ANN401
-    """Tracks from edges (e, 2) of ids, and the property that says how far each can be trusted, where there is one."""
+def _linked(cells: Detections, edges: NDArray[np.int64], properties: Any, path: Path) -> Tracks:  # noqa: ANN401
+    """Tracks from edges (e, 2) of ids; how far each can be trusted and where its cell was merged are properties."""
     order = np.argsort(cells.id)
     parent = np.full(len(cells), -1, dtype=np.int64)
     source, target = order[np.searchsorted(cells.id, edges, sorter=order)].reshape(-1, 2).T
@@ -100,11 +100,15 @@ def _linked(cells: Detections, edges: NDArray[np.int64], confidence: Any, path: 
             "has two parents", file=path, field="id", value=int(cells.id[twice[0]]), remedy="Undo the merge"
         )
     parent[target] = source
-    if confidence is None:
-        return Tracks(cells, parent)
-    trust = np.full(len(cells), np.nan)
-    trust[target] = confidence["values"]
-    return Tracks(cells, parent, trust)
+    trust, merged = None, None
+    if "confidence" in properties:
+        trust = np.full(len(cells), np.nan)
+        trust[target] = properties["confidence"]["values"]
+    if "merged_into" in properties:
+        held, merged = properties["merged_into"], np.full(len(cells), -1)
+        known = np.ones(len(target), bool) if held["missing"] is None else ~held["missing"]
+        merged[target[known]] = order[np.searchsorted(cells.id, held["values"][known], sorter=order)]
+    return Tracks(cells, parent, trust, merged)
 
 
 def _node_properties(tracks: Tracks) -> dict[str, Any]:
@@ -127,9 +131,14 @@ def _node_properties(tracks: Tracks) -> dict[str, Any]:
 
 
 def _edge_properties(tracks: Tracks) -> dict[str, Any]:
-    if tracks.confidence is None:
-        return {}
-    return {"confidence": {"values": tracks.confidence[tracks.edges[:, 1]], "missing": None}}
+    child = tracks.edges[:, 1]
+    out: dict[str, Any] = {}
+    if tracks.confidence is not None:
+        out["confidence"] = {"values": tracks.confidence[child], "missing": None}
+    if tracks.merged_into is not None:
+        into = tracks.merged_into[child]
+        out["merged_into"] = {"values": np.where(into < 0, 0, tracks.detections.id[into]), "missing": into < 0}
+    return out
 
 
 def _metadata(tracks: Tracks) -> Any:  # noqa: ANN401 - geff is not typed here

@@ -12,17 +12,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tracking3d.detections import Detections
 from tracking3d.link.candidates import Gate, candidates
-from tracking3d.link.divisions import NONE, Habits, learnt_habits, triplets
+from tracking3d.link.divisions import NONE, triplets
+from tracking3d.link.jumps import jumps
+from tracking3d.link.learning import Learnt, learnt_from
 from tracking3d.link.likelihood import Rates, Volumes, kept_out, link_gain, volumes
 from tracking3d.link.matching import graph, match, open_all
+from tracking3d.link.merges import NONE as UNMERGED
+from tracking3d.link.merges import Merges, merges
 from tracking3d.link.motion import Motion, learnt, still
-from tracking3d.link.packing import packed
+from tracking3d.link.packing import joined, packed
 from tracking3d.link.scene import Scene, scene
 from tracking3d.tracks import Tracks
 from volumes.timelapse import TimeLapse
 
-TRUSTED = 100.0
-"""Cells that the assumed rates weigh as much as."""
 SETTLED = 5e-4
 """Share of the cells that may still have changed their parent when the passes end."""
 log = logging.getLogger(__name__)
@@ -71,29 +73,30 @@ class ConstraintLinker:
     ) -> Tracks:
         """Tracks over these detections; labels and image are not needed."""
         cells = scene(detections)
-        parent = self._followed(cells) if len(cells) else np.zeros(0, np.int64)
-        out = np.full(len(cells), -1, dtype=np.int64)
-        child = np.flatnonzero(parent >= 0)
-        out[cells.order[child]] = cells.order[parent[child]]
-        return Tracks(detections, out)
+        parent, merged = self._followed(cells) if len(cells) else (np.zeros(0, np.int64), UNMERGED)
+        merged.passed(parent)
+        swallowed = merged.swallowed(len(cells)) if len(merged.cell) else None
+        into = None if swallowed is None else cells.in_table(swallowed)
+        return Tracks(detections, cells.in_table(parent), merged_into=into)
 
-    def _followed(self, cells: Scene) -> NDArray[np.int64]:
-        """Parents (n,) in the scene's order: passes until nothing changes, or as many as are allowed."""
+    def _followed(self, cells: Scene) -> tuple[NDArray[np.int64], Merges]:
+        """Parents (n,) in the scene's order, jumping over merges: passes until nothing changes, or all are done."""
         gate = Gate(steps=self.config.max_missed + 1, max_distance_um=self.config.max_distance_um)
-        assumed = Rates(self.config.p_appear, self.config.p_vanish, false=self.config.p_false)
-        parent, rates, habits = first_links(cells, gate), assumed, Habits()
+        assumed = Learnt(Rates(self.config.p_appear, self.config.p_vanish, false=self.config.p_false))
+        parent, merged, known = first_links(cells, gate), UNMERGED, assumed
         for _ in range(self.config.passes):
-            motion = learnt(cells, parent, gate.steps)
-            last, parent = parent, self._chosen(cells, gate, motion, volumes(cells, parent), rates, habits)
+            motion, last = learnt(cells, parent, gate.steps), parent
+            parent, merged = self._chosen(cells, gate, motion, volumes(cells, parent), known)
             if np.count_nonzero(parent != last) <= SETTLED * len(parent):
                 break
-            rates, habits = learnt_rates(cells, parent, assumed), learnt_habits(cells, divided(parent), motion)
-        return parent
+            known = learnt_from(cells, parent, merged, motion, assumed)
+        return parent, merged
 
     def _chosen(
-        self, cells: Scene, gate: Gate, motion: Motion, volume: Volumes, rates: Rates, habits: Habits
-    ) -> NDArray[np.int64]:
-        """Parents (n,) of the largest total gain under what has been learnt."""
+        self, cells: Scene, gate: Gate, motion: Motion, volume: Volumes, known: Learnt
+    ) -> tuple[NDArray[np.int64], Merges]:
+        """Parents (n,) of the largest total gain under what has been learnt, and the merges that they jump over."""
+        rates = known.rates
         found = candidates(cells, motion, gate)
         gain = link_gain(cells, found, motion, volume, rates)
         # A false detection is a cell that takes itself for its parent, and so keeps out of all else.
@@ -103,13 +106,17 @@ class ConstraintLinker:
         total = open_all(places, n)
         splits = NONE
         if self.config.divisions:
-            splits = triplets(cells, found, motion, volume, rates, habits, places.price)
-        chosen = packed(places, total, splits.bundles(n))
+            splits = triplets(cells, found, motion, volume, rates, known.habits, places.price)
+        joint = merges(cells, jumps(cells, found, gain, splits, rates), motion, volume, rates, known.joining)
+        chosen = packed(places, total, joined([splits.bundles(n), joint.bundles(n)]))
+        divides, merge = np.split(chosen.taken, [len(splits.gain)])
         parent = np.where(chosen.parent == own, -1, chosen.parent)
-        for mother, first, second in splits.cells[chosen.taken]:
+        for mother, first, second in splits.cells[divides]:
             parent[[first, second]] = mother
-        log.debug("%d links, total gain %.1f", int((parent >= 0).sum()), chosen.total)
-        return parent
+        merged = joint.take(merge)
+        merged.jumped(parent)
+        log.debug("%d links, %d merges, total gain %.1f", (parent >= 0).sum(), merge.sum(), chosen.total)
+        return parent, merged
 
 
 def first_links(cells: Scene, gate: Gate) -> NDArray[np.int64]:
@@ -117,33 +124,3 @@ def first_links(cells: Scene, gate: Gate) -> NDArray[np.int64]:
     found = candidates(cells, still(cells), replace(gate, nearest=4, width=1.0, steps=1))
     gain = 1 - (found.offset(cells, still(cells)) ** 2).sum(axis=1) / cells.spacing[found.earlier] ** 2
     return match(found.later, found.earlier, gain, len(cells), len(cells))
-
-
-def divided(parent: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(k, 3) mothers and their two daughters among parents (n,)."""
-    child = np.flatnonzero(parent >= 0)
-    child = child[np.argsort(parent[child], kind="stable")]
-    twin = np.flatnonzero(parent[child][1:] == parent[child][:-1])
-    return np.column_stack([parent[child[twin]], child[twin], child[twin + 1]])
-
-
-def learnt_rates(cells: Scene, parent: NDArray[np.int64], assumed: Rates) -> Rates:
-    """Rates as the links show them, leaning on the assumed ones like a hundred cells."""
-    child = np.flatnonzero(parent >= 0)
-    children = np.bincount(parent[child], minlength=len(parent))
-    alone = (parent < 0) & (children == 0)
-    begins = (parent < 0) & ~alone & (cells.t > cells.t[:1])
-    ends = (children == 0) & ~alone & (cells.t < cells.t[-1:])
-    missed = float((cells.t[child] - cells.t[parent[child]] - 1).sum())
-    n = float(len(parent))
-    return Rates(
-        appear=_leaning(float(begins.sum()), n, assumed.appear),
-        vanish=_leaning(float(ends.sum()), n, assumed.vanish),
-        miss=_leaning(missed, n + missed, assumed.miss),
-        divide=_leaning(float((children == 2).sum()), n, assumed.divide),
-        false=_leaning(float(alone.sum()), n, assumed.false),
-    )
-
-
-def _leaning(count: float, of: float, assumed: float) -> float:
-    return (count + TRUSTED * assumed) / (of + TRUSTED)

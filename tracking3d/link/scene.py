@@ -57,6 +57,13 @@ class Scene:
         """(n,) log of cells per µm³ around each cell."""
         return np.asarray(np.log(DENSITY) - 3 * np.log(self.spacing))
 
+    def in_table(self, other: NDArray[np.int64]) -> NDArray[np.int64]:
+        """For each row of the table, the row of the cell that its own refers to in ``other`` (n,); −1 for none."""
+        out = np.full(len(self), -1, dtype=np.int64)
+        has = np.flatnonzero(other >= 0)
+        out[self.order[has]] = self.order[other[has]]
+        return out
+
     def cells(self, place: int) -> slice:
         """The cells of the frame in a place of ``frames``."""
         return slice(int(self.first[place]), int(self.first[place + 1]))

@@ -1,0 +1,255 @@
+"""Merged detections as one choice each: two cells pass through one detection, at the weighted mean of their places."""
+
+from __future__ import annotations
+
+from math import exp, log, pi
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from tracking3d.link.jumps import Jumps
+from tracking3d.link.likelihood import Rates, Volumes, appearing, vanishing
+from tracking3d.link.motion import Motion, log_student, student_scale
+from tracking3d.link.packing import Bundles
+from tracking3d.link.scene import Scene
+from volumes.jit import inlined, kernel
+from volumes.shapes import Points
+
+NEAREST = 8
+"""Jumps about a cell that may pass through it."""
+REACH = 1.35
+"""How far they may be from it, in local spacings."""
+KEPT = 3
+"""Merges kept of each cell, the likeliest."""
+UNSURE, BLIND = 0.05, 0.12
+"""Deviation of one cell's share of the merged volume from the expected share, with volumes and without."""
+TRUSTED = 10.0
+"""Merges that the assumed habits weigh as much as."""
+CELLS = 100.0
+"""Cells that the assumed rate weighs as much as."""
+
+
+class Joining(NamedTuple):
+    """How cells are merged; the defaults are what is assumed before any merge is seen.
+
+    Parameters
+    ----------
+    rate : probability that a detection is two cells.
+    middle : Student scale of the detection about the weighted mean of the two places, in that of a link.
+    whole, whole_spread : mean and deviation of the log of its volume over the sum of theirs.
+    """
+
+    rate: float = 3e-4
+    middle: float = 0.7
+    whole: float = 0.0
+    whole_spread: float = 0.2
+
+
+class _Sizes(NamedTuple):
+    """Log volumes (n,) of the cells, and their log density among strangers."""
+
+    log_volume: NDArray[np.float64]
+    log_stranger: NDArray[np.float64]
+
+
+class Merges(NamedTuple):
+    """Merges that may be.
+
+    Parameters
+    ----------
+    cell : (k,) the merged detection.
+    larger, smaller : (k, 3) the two ways through it (cell before, cell after, sister of the latter or −1).
+    whole : (k, 2) whether the cell of each way divides after the detection, so that both sisters come out of it.
+    squared : (k,) squared distance of the detection from the weighted mean of the two places, µm².
+    grown : (k,) log of its volume over the sum of theirs, NaN where one is unknown.
+    gain : (k,) log odds over strangers, above 0.
+    """
+
+    cell: NDArray[np.int64]
+    larger: NDArray[np.int64]
+    smaller: NDArray[np.int64]
+    whole: NDArray[np.bool_]
+    squared: NDArray[np.float64]
+    grown: NDArray[np.float64]
+    gain: NDArray[np.float64]
+
+    def take(self, rows: NDArray[np.bool_]) -> Merges:
+        """Those where ``rows`` (k,) holds."""
+        return Merges(
+            self.cell[rows],
+            self.larger[rows],
+            self.smaller[rows],
+            self.whole[rows],
+            self.squared[rows],
+            self.grown[rows],
+            self.gain[rows],
+        )
+
+    def bundles(self, n: int) -> Bundles:
+        """The places among n cells that each claims: all that go in as parents, all that come out as children."""
+        out = np.column_stack([self.cell, self.larger[:, 1:], self.smaller[:, 1:]])
+        into = np.column_stack([self.larger[:, 0], self.cell, self.smaller[:, 0]])
+        place = np.concatenate([into, np.where(out >= 0, n + out, -1)], axis=1)
+        start = np.concatenate([[0], np.cumsum((place >= 0).sum(axis=1))])
+        return Bundles(start, place[place >= 0], self.gain)
+
+    def jumped(self, parent: NDArray[np.int64]) -> None:
+        """Write the parents of all cells that come out, over the frame of the merge, into parents (n,)."""
+        for before, after, sister in np.concatenate([self.larger, self.smaller]):
+            parent[after] = before
+            if sister >= 0:
+                parent[sister] = before
+
+    def passed(self, parent: NDArray[np.int64]) -> None:
+        """Let the larger cell of each pass through the detection in parents (n,) that jump over it."""
+        parent[self.cell] = self.larger[:, 0]
+        parent[self.larger[:, 1]] = self.cell
+        sister = self.larger[:, 2]
+        both = (sister >= 0) & self.whole[:, 0]
+        parent[sister[both]] = self.cell[both]
+
+    def swallowed(self, n: int) -> NDArray[np.int64]:
+        """(n,) the detection in which a cell was merged on the way from its parent to here, −1 for none."""
+        out = np.full(n, -1)
+        out[self.smaller[:, 1]] = self.cell
+        both = (self.smaller[:, 2] >= 0) & self.whole[:, 1]
+        out[self.smaller[both, 2]] = self.cell[both]
+        return out
+
+
+_NOBODY, _NOTHING, _NO_WAY = np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 3), np.int64)
+NONE = Merges(_NOBODY, _NO_WAY, _NO_WAY, np.zeros((0, 2), bool), _NOTHING, _NOTHING, _NOTHING)
+"""No merges at all."""
+
+
+def merges(scene: Scene, ways: Jumps, motion: Motion, volume: Volumes, rates: Rates, habits: Joining) -> Merges:
+    """The likeliest merges of each cell among the jumps about it.
+
+    The gain of two jumps of gains G₁, G₂, places x₁, x₂ and volumes V₁, V₂ through a cell at x of volume V is
+
+    G₁ + G₂ + log rate + log t(x − w x₁ − (1 − w) x₂; σ) − log ρ − log p_appear − log p_vanish
+    + log N(log V/(V₁ + V₂); whole) − log p(log V), where the share w of the first is V₁/(V₁ + V₂) or ½, give or take
+    a deviation that widens the Student t along x₁ − x₂. The cell whose share is likelier the larger passes through.
+    """
+    near = [np.zeros((0, NEAREST), np.int64)]
+    cells = [np.zeros(0, np.int64)]
+    for place, frame in enumerate(scene.frames.tolist()):
+        first, last = np.searchsorted(ways.frame, (frame, frame + 1))
+        if last - first > 1:
+            found, near_them = _about(scene, place, ways, int(first), int(last))
+            cells.append(found)
+            near.append(near_them)
+    alone = log(habits.rate) - appearing(scene, rates) - vanishing(scene, rates) - scene.log_density
+    scaled = habits._replace(middle=habits.middle * float(motion.scale[0]))
+    sizes = _Sizes(scene.log_volume, volume.log_stranger)
+    row, pair, squared, grown, gain = _likeliest(
+        np.concatenate(cells), np.concatenate(near), ways, scene.zyx, sizes, alone, scaled
+    )
+    larger, smaller = pair.T
+    sides = np.column_stack([ways.whole[larger], ways.whole[smaller]])
+    return Merges(row, ways.cells[larger], ways.cells[smaller], sides, squared, grown, gain)
+
+
+def _about(scene: Scene, place: int, ways: Jumps, first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cells of a frame with two jumps about them at least, and the jumps nearest to each, −1 where there are fewer."""
+    here = scene.cells(place)
+    reach = REACH * scene.spacing[here]
+    distance, way = cKDTree(ways.zyx[first:last]).query(
+        scene.zyx[here], k=range(1, NEAREST + 1), distance_upper_bound=float(np.nextafter(reach.max(), np.inf))
+    )
+    near = np.where(distance <= reach[:, None], way + first, -1)
+    two = near[:, 1] >= 0
+    return np.flatnonzero(two) + here.start, near[two]
+
+
+def learnt_joining(merged: Merges, motion: Motion, cells: int) -> Joining:
+    """Habits of the merges already made among so many cells, leaning on the assumed ones."""
+    assumed = Joining()
+    step = float(motion.scale[0])
+    away = np.column_stack([np.sqrt(merged.squared), np.zeros((len(merged.gain), 2))])
+    grown = merged.grown[np.isfinite(merged.grown)]
+    weight = len(grown) + TRUSTED
+    whole = (grown.sum() + TRUSTED * assumed.whole) / weight
+    squares = ((grown - whole) ** 2).sum() + TRUSTED * (assumed.whole_spread**2 + (assumed.whole - whole) ** 2)
+    return Joining(
+        (len(merged.gain) + CELLS * assumed.rate) / (cells + CELLS),
+        student_scale(away, assumed.middle * step) / step,
+        float(whole),
+        float(np.sqrt(squares / weight)),
+    )
+
+
+@kernel
+def _likeliest(
+    cells: NDArray[np.int64],
+    near: NDArray[np.int64],
+    ways: Jumps,
+    zyx: Points,
+    sizes: _Sizes,
+    alone: NDArray[np.float64],
+    habits: Joining,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """The best merges of each cell: cell (k,), ways of the larger and the smaller (k, 2), and the figures of each."""
+    most = len(cells) * KEPT
+    cell, pair, made = np.empty(most, np.int64), np.empty((most, 2), np.int64), np.empty((most, 3))
+    count = 0
+    for row in range(len(cells)):
+        first = count
+        for i in range(near.shape[1]):
+            for j in range(i):
+                if near[row, i] < 0 or not _apart(cells[row], ways.cells[near[row, j]], ways.cells[near[row, i]]):
+                    continue
+                share, squared, grown, gain = _joined(cells[row], near[row, j], near[row, i], ways, zyx, sizes, habits)
+                gain += alone[cells[row]]
+                if gain <= 0.0 or (count == first + KEPT and gain <= made[count - 1, 2]):
+                    continue
+                at = min(count, first + KEPT - 1)
+                count = at + 1
+                while at > first and made[at - 1, 2] < gain:
+                    pair[at], made[at] = pair[at - 1], made[at - 1]
+                    at -= 1
+                pair[at, 0 if share >= 0.5 else 1] = near[row, j]
+                pair[at, 1 if share >= 0.5 else 0] = near[row, i]
+                made[at, 0], made[at, 1], made[at, 2] = squared, grown, gain
+        cell[first:count] = cells[row]
+    return cell[:count], pair[:count], made[:count, 0], made[:count, 1], made[:count, 2]
+
+
+@inlined
+def _apart(cell: int, one: NDArray[np.int64], other: NDArray[np.int64]) -> bool:
+    """Whether two ways have no cell in common, and the cell between is no sister in either."""
+    apart = one[0] != other[0] and one[2] != cell and other[2] != cell
+    for i in range(1, 3):
+        for j in range(1, 3):
+            apart &= one[i] != other[j] or one[i] < 0
+    return bool(apart)
+
+
+@inlined
+def _joined(
+    cell: int, first: int, second: int, ways: Jumps, zyx: Points, sizes: _Sizes, habits: Joining
+) -> tuple[float, float, float, float]:
+    """Share of the first way in a cell, squared distance from the weighted mean, growth, and log odds of the merge."""
+    one, other = ways.log_volume[first], ways.log_volume[second]
+    known = np.isfinite(one) and np.isfinite(other)
+    share, unsure = (1 / (1 + exp(other - one)), UNSURE) if known else (0.5, BLIND)
+    apart, along, away = 1e-300, 0.0, 0.0
+    for axis in range(3):
+        across = ways.zyx[first, axis] - ways.zyx[second, axis]
+        offset = zyx[cell, axis] - ways.zyx[second, axis]
+        apart += across * across
+        along += across * offset
+        away += offset * offset
+    # Along the line between the two places, the share's own deviation adds to that of the place.
+    widened = 1 + unsure * unsure * apart / habits.middle**2
+    off = along / apart - share
+    squared = max(0.0, away - along * along / apart) + off * off * apart / widened
+    gain = ways.gain[first] + ways.gain[second] + log_student(squared, habits.middle) - 0.5 * log(widened)
+    grown = np.nan
+    if known and np.isfinite(sizes.log_volume[cell]):
+        grown = sizes.log_volume[cell] - log(exp(one) + exp(other))
+        sigma = (grown - habits.whole) / habits.whole_spread
+        gain -= 0.5 * sigma * sigma + log(habits.whole_spread) + 0.5 * log(2 * pi) + sizes.log_stranger[cell]
+    return share + off * (1 - 1 / widened), squared, grown, gain
