@@ -107,8 +107,18 @@ def test_uncertain_cells_are_less_certain() -> None:
     said = targets(labels)
     said[FOREGROUND] = np.where(labels == 1, 4, np.where(labels == 2, 0.5, -4))
     said[DISTANCE] *= np.where(labels == 2, 0.6, 1)
-    found, confidence = decode(said)
+    found, confidence = decode(said, DecoderConfig(confidence=0.0))
     assert confidence[found[12, 12, 12] - 1] > 1.5 * confidence[found[12, 12, 36] - 1]
+
+
+def test_cells_that_are_not_certain_enough_are_dropped() -> None:
+    labels = np.zeros((24, 24, 48), int)
+    labels[6:18, 6:18, 6:18], labels[6:18, 6:18, 30:42] = 1, 2
+    said = targets(labels)
+    said[FOREGROUND] = np.where(labels == 1, 4, np.where(labels == 2, 0.5, -4))
+    found, confidence = decode(said, DecoderConfig(confidence=0.7))
+    assert np.array_equal(found > 0, labels == 1)
+    assert confidence.shape == (1,)
 
 
 def test_a_deeper_cut_keeps_fewer_cells_apart() -> None:

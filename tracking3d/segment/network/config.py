@@ -23,7 +23,7 @@ class CellNetworkConfig(DecoderConfig):
     ----------
     weights : a file that ``fusetrack train`` wrote; it says of which network it is.
     diameter_um : of a typical cell, as a ball of its volume; left out, it is estimated from the image.
-    foreground, depth : how cells are read from the network's maps.
+    foreground, confidence, depth : how cells are read from the network's maps.
     min_volume_um3 : smaller cells are dropped; left out, 0.05 of a ball of the diameter.
     block : side of what the network sees at once, in voxels of its grid, of which 14 make a cell's diameter.
     device : where the network runs.

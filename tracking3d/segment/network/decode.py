@@ -74,20 +74,22 @@ def instances(logit: Voxels, distance: Voxels, settings: DecoderConfig, smallest
     """
     level = float(np.log(settings.foreground / (1 - settings.foreground)))
     labels = basins(distance.clip(0), logit > level, settings.depth)
-    return measured(labels, logit, distance, smallest)
+    return measured(labels, logit, distance, smallest, settings.confidence)
 
 
-def measured(labels: NDArray[np.int32], logit: Voxels, distance: Voxels, smallest: float) -> Instances:
-    """Labels 1..n without those of fewer voxels than ``smallest``, with what is known of each; in place."""
+def measured(
+    labels: NDArray[np.int32], logit: Voxels, distance: Voxels, smallest: float, confidence: float
+) -> Instances:
+    """Labels 1..n without those of too few voxels or too little confidence, with what is known of each."""
     sums, peak = _sums(labels, np.ascontiguousarray(logit), np.ascontiguousarray(distance), int(labels.max(initial=0)))
     count = sums[:, 0]
-    kept = np.flatnonzero(count >= max(smallest, 1))
+    certain = sums[:, 1] / np.maximum(count, 1) * np.minimum(peak, 1)
+    kept = np.flatnonzero((count >= max(smallest, 1)) & (certain >= confidence))
     kept = kept[kept > 0]
     numbers = np.zeros(len(count), np.int32)
     numbers[kept] = np.arange(1, len(kept) + 1)
     mean = sums[kept, 1:] / count[kept, None]
-    confidence = mean[:, 0] * np.minimum(peak[kept], 1)
-    return Instances(numbers[labels], confidence, mean[:, 1:], count[kept].astype(np.int64))
+    return Instances(numbers[labels], certain[kept], mean[:, 1:], count[kept].astype(np.int64))
 
 
 @kernel

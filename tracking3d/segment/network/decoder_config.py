@@ -10,7 +10,8 @@ class DecoderConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    foreground: float = Field(0.5, gt=0, lt=1, description="certainty from which a voxel belongs to a cell")
+    foreground: float = Field(0.3, gt=0, lt=1, description="certainty from which a voxel belongs to a cell")
+    confidence: float = Field(0.4, ge=0, lt=1, description="cells of which the network is less certain are dropped")
     depth: float = Field(
         0.15, gt=0, lt=1, description="cells part where the distance falls by this share of the lower peak"
     )

@@ -24,7 +24,7 @@ from volumes.weights import load_into, load_weights
 if TYPE_CHECKING:
     from torch import nn
 
-SHIPPED = Path(__file__).parents[2] / "weights" / "cells.safetensors"
+SHIPPED = Path(__file__).parents[1] / "weights" / "cells.safetensors"
 """The weights that come with the package."""
 HALO = 16
 """Voxels at a window's edge where the network's maps are not yet those of the whole volume; measured, not proved."""

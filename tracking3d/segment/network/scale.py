@@ -21,6 +21,7 @@ from tracking3d.segment.network.decode import Instances, instances, smallest_vox
 from tracking3d.segment.network.decoder_config import DecoderConfig
 from tracking3d.segment.network.heads import DIAMETER, DISTANCE, FOREGROUND, SIZE
 from tracking3d.segment.network.inference import Predictor
+from tracking3d.segment.network.normalise import levels
 from tracking3d.segment.network.view import Ranges, Read, View, each
 from tracking3d.segment.pieces import distance_um, smooth_um, typical_radius_um
 from tracking3d.segment.threshold import cell_level
@@ -35,6 +36,10 @@ WINDOW = 56
 """Side of the window, in the network's voxels, in which a fine scale is tried."""
 SEEN = 180_000
 """Voxels up to which the network sees an image as a whole to try a scale."""
+ALL = DecoderConfig(confidence=0.0)
+"""Off the right scale the network is less sure of its cells; all of them count."""
+CUT = 0.25
+"""Weight of a cell that the window cuts: it is larger than it looks, but without it the small ones would decide."""
 SURE = 0.35
 """Confidence of the cells from which a scale may be right."""
 
@@ -99,10 +104,10 @@ def _trials(predictor: Predictor, read: Read, shape: Shape3, spacing_um: Triple)
             bounds = view.bounds(read)
         ranges = _window(view.coarse, place)
         heads = predictor.maps(view.shown(read, ranges, bounds))
-        cells = instances(heads[FOREGROUND], smoothed(heads[DISTANCE]), DecoderConfig(), smallest_voxels(DIAMETER))
+        cells = instances(heads[FOREGROUND], smoothed(heads[DISTANCE]), ALL, smallest_voxels(DIAMETER))
         if len(cells.voxels):
             place = (_middle(cells) + [first for first, _ in ranges] + 0.5) / view.coarse
-        yield _judged(view.diameter_um, heads, cells)
+        yield _judged(view.diameter_um, heads, cells, _whole(cells.labels, ranges, view.coarse))
 
 
 def guessed_um(read: Read, shape: Shape3, spacing_um: Triple) -> tuple[float, NDArray[np.float64]]:
@@ -130,21 +135,33 @@ def guessed_um(read: Read, shape: Shape3, spacing_um: Triple) -> tuple[float, ND
 def _brightest(view: View, read: Read) -> tuple[Ranges, NDArray[np.float32]]:
     """The probe with the most light, glare apart."""
     seen = [(ranges, view.resampled(read, ranges)) for ranges in view.probes()]
-    glare = float(np.median([np.quantile(voxels, 0.99) for _, voxels in seen]))
+    glare = levels(np.concatenate([voxels.ravel() for _, voxels in seen]))[1]
     return max(seen, key=lambda one: float(np.minimum(one[1], glare).mean()))
 
 
-def _judged(diameter: float, heads: ChannelVoxels, cells: Instances) -> Trial:
+def _whole(labels: NDArray[np.int32], ranges: Ranges, coarse: Shape3) -> NDArray[np.bool_]:
+    """Which cells the window does not cut; the image's own faces do not count."""
+    whole = np.ones(int(labels.max(initial=0)) + 1, bool)
+    for axis, ((begin, end), size) in enumerate(zip(ranges, coarse, strict=True)):
+        if begin > 0:
+            whole[labels.take(0, axis)] = False
+        if end < size:
+            whole[labels.take(-1, axis)] = False
+    return whole[1:]
+
+
+def _judged(diameter: float, heads: ChannelVoxels, cells: Instances, whole: NDArray[np.bool_]) -> Trial:
     """Every cell counts by its voxels: many specks do not make a speck typical."""
     if not len(cells.voxels):
         return Trial(diameter, 0.0, 0.0)
     said = ndimage.mean(heads[SIZE], cells.labels, np.arange(1, len(cells.voxels) + 1))
     seen = np.log(np.cbrt(6 / np.pi * cells.voxels) / DIAMETER)
-    excess = (_median(np.asarray(said), cells.voxels) + _median(seen, cells.voxels)) / 2
+    weight = cells.voxels * np.where(whole, 1, CUT)
+    excess = (_median(np.asarray(said), weight) + _median(seen, weight)) / 2
     return Trial(diameter, excess, _median(cells.confidence, cells.voxels))
 
 
-def _median(values: NDArray[np.float64], weights: NDArray[np.int64]) -> float:
+def _median(values: NDArray[np.float64], weights: NDArray[np.generic]) -> float:
     order = np.argsort(values)
     summed = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(summed, summed[-1] / 2)])

@@ -1,0 +1,86 @@
+"""The size of a cell, estimated by a network that says the truth about separate balls."""
+
+from __future__ import annotations
+
+import cc3d
+import numpy as np
+import pytest
+
+from tracking3d.segment.network import scale
+from tracking3d.segment.network.heads import FOREGROUND, HEADS
+from tracking3d.segment.network.scale import estimated_diameter_um, guessed_um
+from tracking3d.segment.network.targets import targets
+from tracking3d.segment.network.view import Read
+
+
+class Truthful:
+    """What is brighter than half is a cell, and all heads are right."""
+
+    def maps(self, voxels: np.ndarray) -> np.ndarray:
+        heads = targets(cc3d.connected_components(voxels > 0.5, connectivity=6))[:HEADS]
+        heads[FOREGROUND] = 8 * heads[FOREGROUND] - 4
+        return heads
+
+
+def spheres(shape: tuple[int, int, int], spacing: tuple[float, float, float], diameter: float, pitch: float):
+    """Balls on a lattice, and their voxels smoothed as a camera would: (z, y, x) of 0 to 1."""
+    places = [(np.arange(n) + 0.5) * s for n, s in zip(shape, spacing, strict=True)]
+    away = [np.abs(place % pitch - pitch / 2) for place in places]
+    z, y, x = np.meshgrid(*away, indexing="ij")
+    return np.clip((diameter / 2 - np.sqrt(z**2 + y**2 + x**2)) / max(spacing) + 0.5, 0, 1)
+
+
+def reading(voxels: np.ndarray) -> Read:
+    return lambda ranges: voxels[tuple(slice(*side) for side in ranges)]
+
+
+def estimated(voxels: np.ndarray, spacing: tuple[float, float, float]) -> float | None:
+    return estimated_diameter_um(Truthful(), reading(voxels), voxels.shape, spacing)
+
+
+CASES = {
+    "as the network has it": ((66, 66, 66), (1.0, 1.0, 1.0), 14.0, 22.0),
+    "small": ((48, 48, 48), (1.0, 1.0, 1.0), 7.0, 12.0),
+    "large": ((96, 96, 96), (1.0, 1.0, 1.0), 34.0, 48.0),
+    "coarse planes": ((20, 60, 60), (3.0, 1.0, 1.0), 18.0, 30.0),
+    "microns": ((20, 60, 60), (0.9, 0.3, 0.3), 5.4, 9.0),
+    "larger than what is seen at once": ((160, 160, 160), (1.0, 1.0, 1.0), 14.0, 20.0),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_truthful_network_gives_the_true_size(name: str) -> None:
+    # Cells that the window cuts look smaller to a network that says only what it sees.
+    shape, spacing, diameter, pitch = CASES[name]
+    assert estimated(spheres(shape, spacing, diameter, pitch), spacing) == pytest.approx(diameter, rel=0.2)
+
+
+def test_the_estimate_scales_with_the_voxels() -> None:
+    voxels = spheres((36, 36, 36), (1.0, 1.0, 1.0), 12.0, 18.0)
+    assert estimated(voxels, (5.0, 5.0, 5.0)) == pytest.approx(5 * estimated(voxels, (1.0, 1.0, 1.0)), rel=1e-6)
+
+
+def test_brightness_does_not_matter_to_the_guess(rng: np.random.Generator) -> None:
+    voxels = spheres((36, 36, 36), (1.0, 1.0, 1.0), 12.0, 18.0) + rng.normal(0, 0.05, (36, 36, 36))
+    guesses = [guessed_um(reading(v), v.shape, (1.0,) * 3)[0] for v in (voxels, 300 + 9 * voxels)]
+    assert guesses[0] == pytest.approx(guesses[1], rel=1e-3)
+    assert 6 < guesses[0] < 24
+
+
+def test_the_guess_of_a_large_volume_looks_where_light_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scale, "SEEN", 4_000)
+    voxels = np.zeros((36, 300, 300), np.float32)
+    voxels[:, 228:300, 18:90] = spheres((36, 72, 72), (1.0, 1.0, 1.0), 12.0, 18.0)
+    guess, place = guessed_um(reading(voxels), voxels.shape, (1.0,) * 3)
+    assert 5 < guess < 24
+    assert place[1] > 0.6
+    assert place[2] < 0.4
+
+
+def test_without_cells_there_is_no_size() -> None:
+    class Blind:
+        def maps(self, voxels: np.ndarray) -> np.ndarray:
+            return np.full((HEADS, *voxels.shape), -4, np.float32)
+
+    voxels = np.random.default_rng(0).random((30, 30, 30))
+    assert estimated_diameter_um(Blind(), reading(voxels), voxels.shape, (1.0,) * 3) is None
