@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     from tracking3d.link.literal.linker import LiteralLinker
 
+Extrema: TypeAlias = Literal["distance", "intensity"]
+"""Of what the maxima are taken for cells: the distance to the outside, or the image."""
 Measure: TypeAlias = Literal["volume", "area", "surface"]
 """What the size of a cell is: its volume, the area of its projection, or that of its surface."""
 
@@ -25,6 +27,8 @@ class LiteralLinkerConfig(BaseModel):
     neighbours : cells of the same frame within so many D̄ are neighbours; targets with as many are preferred.
     relaxed : longest step, in D̄, of cells that are left over.
     merged : a volume so many times the median of its frame, where a track would end, is that of merged cells.
+    extrema : of what the maxima are taken for cells where labels are given to split them: the distance to the outside,
+        or the intensity of the image.
     turning_deg : largest angle between two steps in a row, degrees.
     localisation_um : steps shorter than this have no direction, µm; None learns the localisation error.
     backtrack : frames that are gone back, and their links undone, where a turn ends a track.
@@ -40,6 +44,7 @@ class LiteralLinkerConfig(BaseModel):
     neighbours: float | None = Field(2.0, gt=0, allow_inf_nan=False)
     relaxed: float | None = Field(1.6, gt=0, allow_inf_nan=False)
     merged: float | None = Field(1.6, gt=1, allow_inf_nan=False)
+    extrema: Extrema = "distance"
     turning_deg: float | None = Field(30.0, gt=0, le=180)
     localisation_um: float | None = Field(None, ge=0, allow_inf_nan=False)
     backtrack: int | None = Field(3, ge=1, le=10)

@@ -18,6 +18,7 @@ from tracking3d.link.literal.merged import merged
 from tracking3d.link.literal.neighbours import neighbour_count, passed_over, preferred
 from tracking3d.link.literal.report import LiteralReport
 from tracking3d.link.literal.size import changes_too_much, sizes
+from tracking3d.link.literal.splitting import split
 from tracking3d.link.literal.turning import turns
 from tracking3d.link.nearest import greedy, in_table, nearest_parents
 from tracking3d.link.prediction.noise import learnt_noise
@@ -42,26 +43,42 @@ class LiteralLinker:
         return self.trace(detections, labels, image)[0]
 
     def trace(
-        self,
-        detections: Detections,
-        labels: TimeLapse | None = None,  # noqa: ARG002
-        image: TimeLapse | None = None,  # noqa: ARG002
+        self, detections: Detections, labels: TimeLapse | None = None, image: TimeLapse | None = None
     ) -> tuple[Tracks, LiteralReport]:
         """The tracks, and what each rule refused.
 
+        Parameters
+        ----------
+        detections : the cells.
+        labels, image : the movie that they were measured in; without labels, merged cells are counted but not split.
+
+        Returns
+        -------
+        tracks : over the same rows, and one more for each part that was split off (:func:`.splitting.split`).
+        report : of the last pairing; the abnormal ones were counted in the first.
+
         Raises
         ------
-        TableError : no volume is known and ``diameter_um`` is not stated.
+        TableError : no volume is known and ``diameter_um`` is not stated; labels that the detections are not of.
         """
-        cells = scene(detections)
         diameter = mean_diameter(detections.volume_um3, self.config)
+        tracks, report, abnormal = self._paired(detections, diameter)
+        report = replace(report, abnormal=len(abnormal))
+        if labels is not None and len(abnormal):
+            apart = split(detections, abnormal, labels, image, self.config.extrema)
+            tracks, again, _ = self._paired(apart, diameter)
+            report = replace(again, abnormal=len(abnormal), splits=len(apart) - len(detections))
+        log.info("%s", report)
+        return tracks, report
+
+    def _paired(self, detections: Detections, diameter: float) -> tuple[Tracks, LiteralReport, NDArray[np.int64]]:
+        """One pairing over all frames, its counts, and the rows that look merged."""
+        cells = scene(detections)
         pairing = Pairing(self.config, cells, sizes(detections, self.config.measure)[cells.order], diameter)
         parent, report = pairing.run()
         reach = max(self.config.distance or 0.0, self.config.relaxed or 0.0) * diameter
-        abnormal = merged(cells, parent, self.config.merged, reach or np.inf)
-        report = replace(report, abnormal=len(abnormal))
-        log.info("%s", report)
-        return Tracks(detections, in_table(cells, parent)), report
+        abnormal = cells.order[merged(cells, parent, self.config.merged, reach or np.inf)]
+        return Tracks(detections, in_table(cells, parent)), report, np.sort(abnormal)
 
 
 class Pairing:
