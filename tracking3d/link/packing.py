@@ -66,11 +66,13 @@ class Packing(NamedTuple):
     parent : (n,) the parent of each cell by a single link, itself where it is kept out, −1 where there is none.
     taken : (k,) which bundles hold.
     total : the sum of all that was chosen.
+    places : the graph of the links, with the matching of what no bundle holds.
     """
 
     parent: NDArray[np.int64]
     taken: NDArray[np.bool_]
     total: float
+    places: Graph
 
 
 def bundled(claims: NDArray[np.int64], worth: NDArray[np.float64]) -> Bundles:
@@ -108,21 +110,20 @@ def packed(places: Graph, total: float, bundles: Bundles) -> Packing:
     short = bundles.sums(places.price) - bundles.worth
     order = np.argsort(short, kind="stable")
     order = order[short[order] < HOPELESS]
-    holding = _holding(n, bundles.take(order))
+    holding = held(n, bundles.take(order), np.zeros(len(order), bool))
     total += _improve(holding, places)
     taken = np.zeros(len(bundles.worth), bool)
     taken[order] = holding.taken
-    mate = places.mate[:n]
-    parent = np.full(n, -1)
-    parent[mate[mate >= 0] - n] = np.flatnonzero(mate >= 0)
-    return Packing(parent, taken, float(total))
+    return Packing(places.mate[n:].copy(), taken, float(total), places)
 
 
-def _holding(n: int, bundles: Bundles) -> Holding:
+def held(n: int, bundles: Bundles, taken: NDArray[np.bool_]) -> Holding:
+    """Bundles of which some (k,) hold their places."""
     claim = np.argsort(bundles.place, kind="stable")
     start = np.searchsorted(bundles.place[claim], np.arange(2 * n + 1))
-    taken = np.zeros(len(bundles.worth), bool)
-    return Holding(*bundles, taken, np.full(2 * n, -1), start, bundles.owner[claim])
+    holder, owner = np.full(2 * n, -1), bundles.owner
+    holder[bundles.place[taken[owner]]] = owner[taken[owner]]
+    return Holding(*bundles, taken.copy(), holder, start, owner[claim])
 
 
 @kernel
@@ -183,11 +184,13 @@ def _leave(k: int, trial: int, holding: Holding, graph: Graph) -> float:
 def _judged(change: float, short: float, done: list[int], holding: Holding, graph: Graph) -> float:
     """Keep what wins, else undo all that a trial did, but where one bundle alone was tried, keep what prices learnt.
 
-    The prices at the end of such a trial are as good as those at its start, and so is any mean of the two: the one is
-    taken that leaves the bundle no excess.
+    The prices at the end of such a trial are as good as those at its start where no link exceeds them, and then so is
+    any mean of the two: the one is taken that leaves the bundle no excess.
     """
     if change <= LEAST_GAIN:
-        share = short / (short + change) if len(done) == 1 and short < 0 and holding.taken[done[0]] else 0.0
+        share = 0.0
+        if len(done) == 1 and holding.taken[done[0]] and short < 0 and _are_covered(done[0], holding, graph):
+            share = short / (short + change)
         change = 0.0
         while len(done) > 0:
             last = done.pop()
@@ -198,6 +201,17 @@ def _judged(change: float, short: float, done: list[int], holding: Holding, grap
         restore(graph, share)
     begin(graph, 0)
     return change
+
+
+@kernel
+def _are_covered(k: int, holding: Holding, graph: Graph) -> bool:
+    """Whether no link to a place of a bundle exceeds the prices at its ends."""
+    for at in range(holding.first[k], holding.first[k + 1]):
+        place = holding.place[at]
+        for e in range(graph.start[place], graph.start[place + 1]):
+            if graph.price[place] + graph.price[graph.other[e]] < graph.gain[e] - LEAST_GAIN:
+                return False
+    return True
 
 
 @kernel
