@@ -39,9 +39,17 @@ def forests(draw: st.DrawFn) -> Tracks:
     features = {"label": np.arange(n), "score": np.array(draw(st.lists(ANY_FLOAT, min_size=n, max_size=n)), float)}
     dt_s = draw(st.sampled_from([None, 0.1, 60.0]))
     confidence = np.where(parent >= 0, np.linspace(0.25, 4, n), np.nan) if draw(st.booleans()) else None
-    return Tracks(
-        Detections.of(t, zyx, np.array(volume, float), features, dt_s, np.array(ids, int)), parent, confidence
-    )
+    cells = Detections.of(t, zyx, np.array(volume, float), features, dt_s, np.array(ids, int))
+    return Tracks(cells, parent, confidence, _merged(t, parent) if draw(st.booleans()) else None)
+
+
+def _merged(t: np.ndarray, parent: np.ndarray) -> np.ndarray:
+    """For each link over a gap, some cell of a frame in between, where there is one."""
+    into = np.full(len(t), -1)
+    for row in np.flatnonzero(parent >= 0):
+        between = np.flatnonzero((t > t[parent[row]]) & (t < t[row]))
+        into[row] = between[0] if len(between) else -1
+    return into
 
 
 def by_id(tracks: Tracks) -> dict[str, np.ndarray]:
@@ -49,7 +57,9 @@ def by_id(tracks: Tracks) -> dict[str, np.ndarray]:
     cells, order = tracks.detections, np.argsort(tracks.detections.id)
     above = np.append(cells.id, -1)[tracks.parent]
     confidence = np.full(len(cells), np.nan) if tracks.confidence is None else tracks.confidence
+    into = np.full(len(cells), -1) if tracks.merged_into is None else np.append(cells.id, -1)[tracks.merged_into]
     columns = {"id": cells.id, "t": cells.t, "zyx": cells.zyx_um, "volume": cells.volume_um3, "parent": above}
+    columns["merged into"] = into
     return {name: column[order] for name, column in {**columns, "confidence": confidence, **cells.features}.items()}
 
 
@@ -129,3 +139,17 @@ def test_formats_in_voxels_need_their_size(tmp_path: Path) -> None:
     for name in ("icy.xml", "handles.mat", "ctc"):
         with pytest.raises(UnitError, match="spacing_um"):
             tracking3d.read_tracks(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_cell_that_one_merged_into_is_kept(suffix: str, tmp_path: Path) -> None:
+    #   7 ——— · ——— 5   was part of 6 in the frame between
+    #   4 ——— 6 ——— 9
+    cells = Detections.of([0, 2, 0, 1, 2], np.arange(15.0).reshape(5, 3), id=[7, 5, 4, 6, 9])
+    tracks = Tracks(cells, np.array([-1, 0, -1, 2, 3]), merged_into=np.array([-1, 3, -1, -1, -1]))
+    tracks.write(tmp_path / f"cells{suffix}")
+    back = tracking3d.read_tracks(tmp_path / f"cells{suffix}")
+    assert back.merged_into is not None
+    late = int(np.flatnonzero(back.detections.id == 5)[0])
+    assert np.flatnonzero(back.merged_into >= 0).tolist() == [late]
+    assert back.detections.id[back.merged_into[late]] == 6

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from tracking3d.detections import Detections
-from tracking3d.formats.linked import in_file, scaled_um, tracks_of_links
+from tracking3d.formats.linked import Link, in_file, scaled_um, tracks_of_links
 from tracking3d.formats.safe_xml import finite_of, read_xml, text_of, whole_of
 from tracking3d.tracks import Tracks
 from volumes.errors import TableError
@@ -61,18 +61,18 @@ def read_icy(path: str | Path, spacing_um: Sequence[float], dt_s: float | None =
     return tracks_of_links(cells, links, path)
 
 
-def _inside(tracks: Sequence[Element], path: str | Path) -> list[tuple[int, int, float]]:
+def _inside(tracks: Sequence[Element], path: str | Path) -> list[Link]:
     """Links from each detection of a track to its next in time; ids count the detections of the file."""
     out, first = [], 0
     for track in tracks:
         frames = np.array([whole_of(spot, "t", path) for spot in track.iterfind("detection")], dtype=np.int64)
         order = first + np.argsort(frames, kind="stable")
-        out += [(a, b, np.nan) for a, b in zip(order[:-1].tolist(), order[1:].tolist(), strict=True)]
+        out += [Link(a, b) for a, b in zip(order[:-1].tolist(), order[1:].tolist(), strict=True)]
         first += len(frames)
     return out
 
 
-def _between(root: Element, found: Sequence[tuple[int, Element]], path: str | Path) -> list[tuple[int, int, float]]:
+def _between(root: Element, found: Sequence[tuple[int, Element]], path: str | Path) -> list[Link]:
     """Links from the last detection of a track to the first of another."""
     ends: dict[str, tuple[int, int]] = {}
     twice = set()
@@ -93,5 +93,5 @@ def _between(root: Element, found: Sequence[tuple[int, Element]], path: str | Pa
                 raise TableError("<link> names no track with detections", file=path, field="link", value=name)
             if name in twice:
                 raise TableError("<link> names two tracks of one id", file=path, field="link", value=name)
-        out.append((ends[early][1], ends[late][0], np.nan))
+        out.append(Link(ends[early][1], ends[late][0]))
     return out

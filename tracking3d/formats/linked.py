@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,8 +66,17 @@ def scaled_um(
     return spacing
 
 
-def tracks_of_links(cells: Detections, links: Sequence[tuple[int, int, float]], path: str | Path) -> Tracks:
-    """Tracks from (id, id, confidence) of linked cells; the earlier of a pair is the parent, however it was written.
+class Link(NamedTuple):
+    """Two linked cells by id, how far the link can be trusted, and the id of the cell that one merged into between."""
+
+    one: int
+    other: int
+    confidence: float = float("nan")
+    merged_into: int = -1
+
+
+def tracks_of_links(cells: Detections, links: Sequence[Link], path: str | Path) -> Tracks:
+    """Tracks from links; the earlier of a pair is the parent, however it was written.
 
     Raises
     ------
@@ -74,9 +84,9 @@ def tracks_of_links(cells: Detections, links: Sequence[tuple[int, int, float]], 
     """
     row = {int(own): place for place, own in enumerate(cells.id)}
     parent = np.full(len(cells), -1, dtype=np.int64)
-    confidence = np.full(len(cells), np.nan)
-    for a, b, trust in links:
-        lost = next((own for own in (a, b) if own not in row), None)
+    confidence, merged = np.full(len(cells), np.nan), np.full(len(cells), -1, dtype=np.int64)
+    for a, b, trust, into in links:
+        lost = next((own for own in (a, b, *([into] if into != -1 else [])) if own not in row), None)
         if lost is not None:
             raise TableError(f"the link {a} → {b} names a cell that is not there", file=path, field="id", value=lost)
         early, late = sorted((row[a], row[b]), key=lambda place: int(cells.t[place]))
@@ -88,9 +98,10 @@ def tracks_of_links(cells: Detections, links: Sequence[tuple[int, int, float]], 
                 value=int(cells.id[late]),
                 remedy="Undo the merge: a cell has one parent",
             )
-        parent[late], confidence[late] = early, trust
+        parent[late], confidence[late], merged[late] = early, trust, row.get(into, -1)
+    known = None if np.isnan(confidence).all() else confidence
     try:
-        return Tracks(cells, parent, None if np.isnan(confidence).all() else confidence)
+        return Tracks(cells, parent, known, merged if (merged >= 0).any() else None)
     except TableError as error:
         raise in_file(error, path) from error
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracking3d.detections import Detections
-from tracking3d.formats.linked import tracks_of_links
-from tracking3d.formats.rows import need, read_rows, whole_numbers
+from tracking3d.formats.linked import Link, tracks_of_links
+from tracking3d.formats.rows import need, numbers, read_rows, whole_numbers
 from tracking3d.formats.table import detections_of_rows, write_frame
 from tracking3d.tracks import Tracks
 from volumes.atomic import write_text
@@ -43,6 +43,9 @@ def write_napari(tracks: Tracks, path: str | Path) -> None:
     table = tracks.detections.as_frame().assign(track_id=tracks.track_id)
     if tracks.confidence is not None:
         table = table.assign(link_confidence=tracks.confidence)
+    if tracks.merged_into is not None:
+        into = np.append(tracks.detections.id, -1)[tracks.merged_into]
+        table = table.assign(merged_into_id=into)
     order = np.lexsort((tracks.detections.t, tracks.track_id))
     first = [*COLUMNS, *(name for name in table if name not in COLUMNS)]
     write_frame(table[first].iloc[order], Path(path))
@@ -68,14 +71,17 @@ def read_napari(path: str | Path, unit: str | None = None, dt_s: float | None = 
     track = whole_numbers(rows, "track_id", path, "Number the tracks")
     facts = _facts(graph_path(path))
     stated = unit or facts.get("unit") or "um"
-    trust = np.full(len(rows), np.nan)
+    trust, into = np.full(len(rows), np.nan), np.full(len(rows), -1)
     if "link_confidence" in rows:
-        trust = rows["link_confidence"].replace("", "nan").to_numpy(dtype=np.float64)
-    cells = detections_of_rows(
-        rows.drop(columns="link_confidence", errors="ignore"), path, stated, dt_s or facts.get("dt_s")
-    )
+        trust = numbers(rows, "link_confidence", path, unknown=True)
+    if "merged_into_id" in rows:
+        into = whole_numbers(rows, "merged_into_id", path, "Give ids, −1 for none")
+    plain = rows.drop(columns=["link_confidence", "merged_into_id"], errors="ignore")
+    cells = detections_of_rows(plain, path, stated, dt_s or facts.get("dt_s"))
     order = np.lexsort((cells.t, track))
-    return tracks_of_links(cells, _links(cells, track, order, trust, facts.get("graph", {}), path), path)
+    pairs = _links(cells, track, order, facts.get("graph", {}), path)
+    own = cells.id.tolist()
+    return tracks_of_links(cells, [Link(own[a], own[b], float(trust[b]), int(into[b])) for a, b in pairs], path)
 
 
 def graph_path(path: str | Path) -> Path:
@@ -96,19 +102,17 @@ def _links(
     cells: Detections,
     track: NDArray[np.int64],
     order: NDArray[np.int64],
-    trust: NDArray[np.float64],
     graph: Mapping[str, Sequence[int]],
     path: str | Path,
-) -> list[tuple[int, int, float]]:
-    """Links inside each track, from each cell to the next, and those of the graph, from last cell to first."""
-    own, number = cells.id[order], track[order]
+) -> list[tuple[int, int]]:
+    """Rows linked inside each track, from each cell to the next, and by the graph, from last cell to first."""
+    number = track[order]
     same = number[1:] == number[:-1]
     twice = same & (cells.t[order][1:] == cells.t[order][:-1])
     if twice.any():
         row = int(order[1:][twice][0])
         raise TableError(f"row {row} is its track's second cell in frame {cells.t[row]}", file=path, field="track_id")
-    trusted = trust[order][1:]
-    links = list(zip(own[:-1][same].tolist(), own[1:][same].tolist(), trusted[same].tolist(), strict=True))
+    links = list(zip(order[:-1][same].tolist(), order[1:][same].tolist(), strict=True))
     starts = np.flatnonzero(np.r_[True, ~same][: len(order)])
     ends = np.r_[starts[1:], len(order)] - 1
     at = {str(number[start]): (int(start), int(end)) for start, end in zip(starts, ends, strict=len(order) > 0)}
@@ -121,7 +125,7 @@ def _links(
             early, late = at[parent][1], at[child][0]
             if cells.t[order[late]] <= cells.t[order[early]]:
                 raise TableError(f"{child} begins before {parent} ends", file=graph_path(path), field="graph")
-            links.append((int(own[early]), int(own[late]), float(trust[order[late]])))
+            links.append((int(order[early]), int(order[late])))
     return links
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracking3d.detections import Detections
-from tracking3d.formats.linked import in_file, scaled_um, tracks_of_links
+from tracking3d.formats.linked import Link, in_file, scaled_um, tracks_of_links
 from tracking3d.tracks import Tracks
 from volumes.errors import TableError
 
@@ -116,7 +116,7 @@ def _matrix(values: object, name: str, path: Path) -> NDArray[np.float64]:
     return array.astype(np.float64)
 
 
-def _links(nodes: NDArray[np.float64], network: NDArray[np.float64] | None, path: Path) -> list[tuple[int, int, float]]:
+def _links(nodes: NDArray[np.float64], network: NDArray[np.float64] | None, path: Path) -> list[Link]:
     """Links from each cell of a track to its next, by their numbers from 1."""
     if network is not None:
         columns = [column[column > 0] for column in np.atleast_2d(network).T]
@@ -135,7 +135,7 @@ def _links(nodes: NDArray[np.float64], network: NDArray[np.float64] | None, path
                 "names no row of nodeNetwork", file=path, field="finalNetwork", value=float(column[bad][0])
             )
     return [
-        (a, b, np.nan)
+        Link(a, b)
         for column in columns
         for a, b in zip(column[:-1].astype(int).tolist(), column[1:].astype(int).tolist(), strict=True)
     ]

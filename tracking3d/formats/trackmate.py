@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracking3d.detections import COLUMNS, Detections
-from tracking3d.formats.linked import in_file, scaled_um, tracks_of_links
+from tracking3d.formats.linked import Link, in_file, scaled_um, tracks_of_links
 from tracking3d.formats.safe_xml import children, finite_of, number_of, read_xml, text_of, whole_of
 from tracking3d.tracks import Tracks
 from volumes.errors import TableError
@@ -51,7 +51,8 @@ def read_trackmate(
     Returns
     -------
     Detections in the order of the file, with TrackMate's ids. A spot's ``VOLUME`` (µm³) is its volume, or else the
-    ball of its ``RADIUS``; further numbers are features, by the names of the file; ``CONFIDENCE`` of edges is kept.
+    ball of its ``RADIUS``; further numbers are features, by the names of the file; ``CONFIDENCE`` and
+    ``MERGED_INTO`` (the id of a spot) of edges are kept.
 
     Raises
     ------
@@ -72,19 +73,24 @@ def read_trackmate(
     return tracks_of_links(_detections(spots, scale, _dt_s(root, model, dt_s), path), links, path)
 
 
-def _links(model: Element, path: str | Path, all_tracks: bool) -> tuple[list[tuple[int, int, float]], set[int]]:
-    """(source id, target id, confidence) of each edge that is kept; ids of the spots of tracks that are not."""
+def _links(model: Element, path: str | Path, all_tracks: bool) -> tuple[list[Link], set[int]]:
+    """The edges that are kept, and the ids of the spots of tracks that are not."""
     chosen = model.find("FilteredTracks")
     kept = None if all_tracks or chosen is None else {text_of(e, "TRACK_ID", path) for e in chosen.iter("TrackID")}
-    links: list[tuple[int, int, float]] = []
+    links: list[Link] = []
     dropped: set[int] = set()
     for track in children(model, path, "AllTracks", "Track"):
         edges = [(whole_of(e, "SPOT_SOURCE_ID", path), whole_of(e, "SPOT_TARGET_ID", path), e) for e in track]
         if kept is None or text_of(track, "TRACK_ID", path) in kept:
-            links += [(a, b, number_of(edge, "CONFIDENCE")) for a, b, edge in edges]
+            links += [Link(a, b, number_of(edge, "CONFIDENCE"), _merged(edge, path)) for a, b, edge in edges]
         else:
             dropped.update(spot for a, b, _ in edges for spot in (a, b))
     return links, dropped
+
+
+def _merged(edge: Element, path: str | Path) -> int:
+    """The id of the spot that a cell was part of on the way, −1 for none."""
+    return -1 if edge.get("MERGED_INTO") is None else whole_of(edge, "MERGED_INTO", path)
 
 
 def _spots(model: Element, path: str | Path, linked: set[int], dropped: set[int]) -> list[tuple[int, int, Element]]:

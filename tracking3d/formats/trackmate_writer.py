@@ -77,8 +77,8 @@ def _declare(file: TextIO, features: Mapping[str, NDArray[Any]]) -> None:
         dimension = DIMENSIONS.get(name, "POSITION" if name.startswith("POSITION") else "NONE")
         file.write(f"        {_tag('Feature', _declared(name, dimension, whole), end=True)}\n")
     file.write("      </SpotFeatures>\n      <EdgeFeatures>\n")
-    for name in ("SPOT_SOURCE_ID", "SPOT_TARGET_ID", "CONFIDENCE"):
-        file.write(f"        {_tag('Feature', _declared(name, 'NONE', name.endswith('ID')), end=True)}\n")
+    for name in ("SPOT_SOURCE_ID", "SPOT_TARGET_ID", "CONFIDENCE", "MERGED_INTO"):
+        file.write(f"        {_tag('Feature', _declared(name, 'NONE', name != 'CONFIDENCE'), end=True)}\n")
     file.write("      </EdgeFeatures>\n      <TrackFeatures>\n")
     for name in ("TRACK_INDEX", "TRACK_ID"):
         file.write(f"        {_tag('Feature', _declared(name, 'NONE', True), end=True)}\n")
@@ -137,6 +137,8 @@ def _write_tracks(file: TextIO, tracks: Tracks) -> None:
             edge["SPOT_TARGET_ID"] = int(tracks.detections.id[late])
             if tracks.confidence is not None:
                 edge["CONFIDENCE"] = float(tracks.confidence[late])
+            if tracks.merged_into is not None and tracks.merged_into[late] >= 0:
+                edge["MERGED_INTO"] = int(tracks.detections.id[tracks.merged_into[late]])
             file.write(f"        {_tag('Edge', edge, end=True)}\n")
         file.write("      </Track>\n")
     file.write("    </AllTracks>\n    <FilteredTracks>\n")
