@@ -53,6 +53,7 @@ WAYS: dict[str, SegmenterConfig] = {
     "spots: trackpy": SpotsConfig(finder="trackpy"),
     "spots: trackpy, balls": SpotsConfig(finder="trackpy", shape="balls"),
     "phagosight": PhagoSightConfig(),
+    "phagosight, published": PhagoSightConfig(levels="published"),
     "geodesic": GeodesicConfig(),
     "chan-vese": ChanVeseConfig(),
     "snakes: surface": SnakesConfig(),
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows: list[Row] = []
     for name in options.cases:
         case = read_case(name, Path(options.data))
-        for way in WAYS:
+        for way in options.ways:
             rows.append(measured(name, case, way, _segment(way)))
             log.info("%s", rows[-1].cells())
             write(rows, Path(options.out), "python -m experiments.bench.segmentation_classical")
@@ -124,6 +125,7 @@ def _options(arguments: Sequence[str] | None) -> Any:  # noqa: ANN401 - argparse
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=os.environ.get("FUSETRACK_DATA", "../shared/data"))
     parser.add_argument("--cases", nargs="+", default=[*CASES], choices=[*CASES])
+    parser.add_argument("--ways", nargs="+", default=[*WAYS], choices=[*WAYS])
     parser.add_argument("--out", default="results/bench/segmentation_classical.csv")
     parser.add_argument("--picture", help="write the montage there, and no table")
     return parser.parse_args(arguments)

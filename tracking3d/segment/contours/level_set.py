@@ -114,7 +114,11 @@ def _move(
 
 @kernel
 def _redistance(phi: AnyArray, inverse: AnyArray, step: float, band: float) -> AnyArray:
-    """One round towards |∇φ| = 1, the zero left where it is; Godunov's choice of differences."""
+    """One round towards |∇φ| = 1, the zero left where it is; Godunov's choice of differences.
+
+    Beside the zero, upwind differences would reach across it and drag it: there φ is only scaled (Russo and Smereka
+    2000, "A remark on computing distance functions").
+    """
     nz, ny, nx = phi.shape
     out = phi.copy()
     for z in range(nz):
@@ -124,7 +128,7 @@ def _redistance(phi: AnyArray, inverse: AnyArray, step: float, band: float) -> A
                 if abs(here) > band:
                     continue
                 sign = here / np.sqrt(here * here + (step / 0.4) ** 2)
-                square = 0.0
+                square, central, crossed = 0.0, 0.0, False
                 for axis in range(3):
                     if axis == 0:
                         before, after = phi[_at(z - 1, nz), y, x], phi[_at(z + 1, nz), y, x]
@@ -133,9 +137,14 @@ def _redistance(phi: AnyArray, inverse: AnyArray, step: float, band: float) -> A
                     else:
                         before, after = phi[z, y, _at(x - 1, nx)], phi[z, y, _at(x + 1, nx)]
                     a, b = (here - before) * inverse[axis], (after - here) * inverse[axis]
+                    central += (a + b) ** 2 / 4
+                    crossed = crossed or before * here < 0 or after * here < 0
                     if sign < 0:
                         a, b = -a, -b
                     a, b = max(a, 0.0), min(b, 0.0)
                     square += max(a * a, b * b)
-                out[z, y, x] = here - step * sign * (np.sqrt(square) - 1)
+                if crossed:
+                    out[z, y, x] = here - 0.4 * (here - here / max(np.sqrt(central), 0.2))
+                else:
+                    out[z, y, x] = here - step * sign * (np.sqrt(square) - 1)
     return out

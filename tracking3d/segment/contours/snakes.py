@@ -127,8 +127,8 @@ class Snakes:
 
     def _flow(self, patch: Patch, spacing: tuple[float, float, float]) -> NDArray[np.float32]:
         phi = signed_distance_um(patch.start, patch.spacing_um)
-        steep = rise(patch, phi, spacing) ** 2
-        return gradient_vector_flow(steep / (1 + steep), spacing, self.config.mu)
+        steep = rise(patch, phi, spacing)
+        return gradient_vector_flow(steep / max(float(steep.max()), 1e-6), spacing, self.config.mu)
 
 
 def _pull(flow: NDArray[np.float32], patch: Patch, axes: list[int]) -> Callable[[Floats], Floats]:

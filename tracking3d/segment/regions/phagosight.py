@@ -13,7 +13,6 @@ from tracking3d.segment.image import Image
 from tracking3d.segment.labelled import labelled
 from tracking3d.segment.parts import cells_of
 from tracking3d.segment.threshold import noise_level, otsu, stands_out
-from volumes.shapes import Mask
 from volumes.volume import Volume
 
 SMALLEST = 60
@@ -28,6 +27,8 @@ class PhagoSightConfig(BaseModel):
     Parameters
     ----------
     smoothing_um : Gaussian σ, in the place of its reduction in xy; left out, the voxel's shortest side.
+    levels : ``published`` are the brightest slice's mean and that raised by the slices' spread, which cells of even
+        brightness never reach; ``lowered`` are that mean, and the same less the spread.
     min_volume_um3 : smaller blobs are dropped; left out, 60 voxels, as there.
     split_above_um3 : larger blobs are split; left out, the blobs' mean volume + 4 of their standard deviations.
     """
@@ -36,6 +37,7 @@ class PhagoSightConfig(BaseModel):
 
     kind: Literal["phagosight"] = "phagosight"
     smoothing_um: float | None = Field(None, ge=0, allow_inf_nan=False)
+    levels: Literal["lowered", "published"] = "lowered"
     min_volume_um3: float | None = Field(None, gt=0, allow_inf_nan=False)
     split_above_um3: float | None = Field(None, gt=0, allow_inf_nan=False)
 
@@ -63,8 +65,8 @@ class PhagoSight:
     def _find(self, image: Image, smallest_um3: float) -> NDArray[np.int32]:
         width = self.config.smoothing_um
         smooth = image.smooth(min(image.spacing_um) if width is None else width)
-        levels = two_levels(smooth, image.inside)
-        if not stands_out(smooth[image.inside], levels[0], noise_level(image.voxels, image.inside)):
+        levels = two_levels(image, smooth, self.config.levels == "published")
+        if levels is None:
             return np.zeros(image.inside.shape, np.int32)
         blobs = hysteresis(np.where(image.inside, smooth, -np.inf).astype(np.float32), *levels)
         return self._split(blobs, image, smallest_um3)
@@ -84,20 +86,22 @@ class PhagoSight:
         return np.where(large, np.where(cut > 0, cut + blobs.max(), 0), blobs).astype(np.int32)
 
 
-def two_levels(smooth: NDArray[np.float32], inside: Mask) -> tuple[float, float]:
-    """(low, high): over the slices' means of what lies above their own Otsu level, the largest, and that + their std.
+def two_levels(image: Image, smooth: NDArray[np.float32], published: bool) -> tuple[float, float] | None:
+    """(low, high) from the slices in which something stands out from the noise; None without one.
 
-    Slices of one value, or without data, say nothing.
+    Of each slice: the mean of what lies above its own Otsu level. With M the largest of these means and s their
+    standard deviation, (M, M + s) as published, or (M − s, M).
     """
-    bright = list[float]()
-    for plane, within in zip(smooth, inside, strict=True):
+    noise, bright = noise_level(image.voxels, image.inside), list[float]()
+    for plane, within in zip(smooth, image.inside, strict=True):
         values = plane[within]
-        above = values[values > otsu(values)] if values.size else values
-        if above.size:
-            bright.append(float(above.mean(dtype=np.float64)))
+        level = otsu(values) if values.size else 0.0
+        if stands_out(values, level, noise):
+            bright.append(float(values[values > level].mean(dtype=np.float64)))
     if not bright:
-        return float("inf"), float("inf")
-    return max(bright), max(bright) + float(np.std(bright))
+        return None
+    most, spread = max(bright), float(np.std(bright))
+    return (most, most + spread) if published else (most - spread, most)
 
 
 def hysteresis(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.int32]:

@@ -92,7 +92,7 @@ class RegionGrowing:
 def _at(seeds_um: NDArray[np.float64], volume: Volume) -> Seeds:
     """The voxels that hold places in the world."""
     index: Seeds = np.rint(volume.grid.to_index(seeds_um)).astype(np.int64)
-    within: NDArray[np.bool_] = ((index >= 0) & (index < volume.grid.shape)).all(axis=1)
+    within = np.asarray(((index >= 0) & (index < np.array(volume.grid.shape))).all(axis=1), bool)
     within[within] = volume.mask()[tuple(index[within].T)]
     if not within.all():
         raise ContentError(

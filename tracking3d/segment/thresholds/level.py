@@ -36,13 +36,13 @@ def level_of(values: AnyArray, method: Level) -> float:
 
 
 def foreground(image: Image, smooth: NDArray[np.float32], method: Level) -> Mask:
-    """Where the smoothed image lies above the level; nowhere, when that stands out no more than noise would.
+    """Where the smoothed image lies above the level; nowhere, when nothing stands out more than noise would.
 
-    A level that is stated is taken at its word.
+    Whether something does is asked of Otsu's level, since one far out on a tail parts noise from its own extremes. A
+    level that is stated is taken at its word.
     """
     values = smooth[image.inside]
-    level = level_of(values, method)
-    if isinstance(method, str) and not stands_out(values, level, noise_level(image.voxels, image.inside)):
+    if isinstance(method, str) and not stands_out(values, otsu(values), noise_level(image.voxels, image.inside)):
         return np.zeros(image.inside.shape, bool)
-    mask: Mask = (smooth > level) & image.inside
+    mask: Mask = (smooth > level_of(values, method)) & image.inside
     return mask

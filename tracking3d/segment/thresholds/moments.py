@@ -6,6 +6,9 @@ import numpy as np
 
 from tracking3d.segment.thresholds.histogram import BINS, Histogram
 
+ROUNDING = 1e-9
+"""Of the share below: a picture of two values alone is parted between them."""
+
 
 def moments_level(histogram: Histogram) -> float:
     """The level with a share p₀ of the values below it, where p₀ z₀ⁱ + (1 − p₀) z₁ⁱ = mᵢ for i = 0 … 3.
@@ -20,4 +23,4 @@ def moments_level(histogram: Histogram) -> float:
     half = np.sqrt(max(c1**2 - 4 * c0, 0.0)) / 2
     z0, z1 = -c1 / 2 - half, -c1 / 2 + half
     below = (z1 - m1) / (z1 - z0)
-    return histogram.edge(int(np.argmax(np.cumsum(histogram.share) > below)) + 1)
+    return histogram.edge(int(np.argmax(np.cumsum(histogram.share) > below - ROUNDING)) + 1)
