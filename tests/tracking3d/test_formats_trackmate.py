@@ -221,3 +221,15 @@ def test_ids_that_java_cannot_hold_are_refused(tmp_path: Path, own: int) -> None
     with pytest.raises(TableError, match="must lie in 0"):
         Tracks(cells, np.array([-1])).write(tmp_path / "cells.xml")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cell_of_a_track_that_is_left_out_was_not_merged_into(tmp_path: Path) -> None:
+    cells = Detections.of([0, 2, 0, 1, 2], np.arange(15.0).reshape(5, 3))
+    tracks = Tracks(cells, np.array([-1, 0, -1, 2, 3]), merged_into=np.array([-1, 3, -1, -1, -1]))
+    tracks.write(tmp_path / "cells.xml")
+    text = (tmp_path / "cells.xml").read_text()
+    (tmp_path / "cells.xml").write_text(text.replace('<TrackID TRACK_ID="2" />', ""))
+    back = read_trackmate(tmp_path / "cells.xml")
+    assert back.detections.id.tolist() == [0, 1]
+    assert back.merged_into is None
+    assert read_trackmate(tmp_path / "cells.xml", all_tracks=True).merged_into is not None

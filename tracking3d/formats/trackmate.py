@@ -85,7 +85,8 @@ def _links(model: Element, path: str | Path, all_tracks: bool) -> tuple[list[Lin
             links += [Link(a, b, number_of(edge, "CONFIDENCE"), _merged(edge, path)) for a, b, edge in edges]
         else:
             dropped.update(spot for a, b, _ in edges for spot in (a, b))
-    return links, dropped
+    # A cell of a track that is left out cannot have been merged into.
+    return [link._replace(merged_into=-1) if link.merged_into in dropped else link for link in links], dropped
 
 
 def _merged(edge: Element, path: str | Path) -> int:
