@@ -15,6 +15,12 @@ from tracking3d.link.scene import Scene
 
 TRUSTED = 100.0
 """Cells that the assumed rates weigh as much as."""
+LEAPT = 0.01
+"""Share of cells that leaps make look missed, and others look false, where none is; only what is beyond it counts."""
+
+
+LEAST = 0.02
+"""Least share of what is assumed that is left of a rate, so that none is 0."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,9 @@ def divided(parent: NDArray[np.int64]) -> NDArray[np.int64]:
 def learnt_rates(cells: Scene, parent: NDArray[np.int64], merged: Merges, assumed: Rates) -> Rates:
     """Rates as the links show them, leaning on the assumed ones like a hundred cells.
 
-    Links jump over merged detections, which are neither missed cells nor false ones.
+    Links jump over merged detections, which are neither missed cells nor false ones. Where no cell is ever missed, a
+    cell that leaps looks as if it were, with a false detection where it leapt to, and links chosen for being the
+    likeliest would keep up the rates that made them so: a few are counted for none.
     """
     child = np.flatnonzero(parent >= 0)
     children = np.bincount(parent[child], minlength=len(parent))
@@ -55,14 +63,17 @@ def learnt_rates(cells: Scene, parent: NDArray[np.int64], merged: Merges, assume
     ends = (children == 0) & ~alone & (cells.t < cells.t[-1:])
     missed = float((cells.t[child] - cells.t[parent[child]] - 1).sum()) - 2.0 * len(merged.cell)
     n = float(len(parent))
+    alone[merged.cell] = False
     return Rates(
         appear=_leaning(float(begins.sum()), n, assumed.appear),
         vanish=_leaning(float(ends.sum()), n, assumed.vanish),
-        miss=_leaning(max(missed, 0.0), n + missed, assumed.miss),
+        miss=_leaning(missed, n + missed, assumed.miss, LEAPT * n),
         divide=_leaning(float((children == 2).sum()), n, assumed.divide),
-        false=_leaning(float(alone.sum()) - len(merged.cell), n, assumed.false),
+        false=_leaning(float(alone.sum()), n, assumed.false, LEAPT * n),
     )
 
 
-def _leaning(count: float, of: float, assumed: float) -> float:
-    return (count + TRUSTED * assumed) / (of + TRUSTED)
+def _leaning(count: float, of: float, assumed: float, spurious: float = 0.0) -> float:
+    """Share of what was counted beyond what is spurious, leaning on an assumed one; never 0."""
+    trusted = TRUSTED * assumed
+    return max(count + trusted - spurious, LEAST * trusted) / (of + TRUSTED)

@@ -29,6 +29,8 @@ TRUSTED = 10.0
 """Merges that the assumed habits weigh as much as."""
 CELLS = 100.0
 """Cells that the assumed rate weighs as much as."""
+SPURIOUS = 3e-3
+"""Share of cells that crowds alone make look merged; only merges beyond it speak for more."""
 
 
 class Joining(NamedTuple):
@@ -174,7 +176,7 @@ def learnt_joining(merged: Merges, motion: Motion, cells: int) -> Joining:
     whole = (grown.sum() + TRUSTED * assumed.whole) / weight
     squares = ((grown - whole) ** 2).sum() + TRUSTED * (assumed.whole_spread**2 + (assumed.whole - whole) ** 2)
     return Joining(
-        (len(merged.gain) + CELLS * assumed.rate) / (cells + CELLS),
+        (max(0.0, len(merged.gain) - SPURIOUS * cells) + CELLS * assumed.rate) / (cells + CELLS),
         student_scale(away, assumed.middle * step) / step,
         float(whole),
         float(np.sqrt(squares / weight)),
