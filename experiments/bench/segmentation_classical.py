@@ -12,6 +12,7 @@ way's outlines, beside the true ones.
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 from collections.abc import Sequence
@@ -62,6 +63,8 @@ WAYS: dict[str, SegmenterConfig] = {
 """Each with what makes it; all else at its default."""
 SHOWN_CASE = "gonuclear-1135"
 COLUMNS = 6
+COLOURS = 48
+"""Of the palette: noise does not compress."""
 INCHES = 1.7
 """Width of a picture."""
 
@@ -88,6 +91,7 @@ def picture(case: Case, out: Path) -> None:
 
     mpl.use("agg")
     from matplotlib import pyplot
+    from PIL import Image
 
     image = case.images[0]
     z = image.grid.shape[0] // 2
@@ -103,9 +107,11 @@ def picture(case: Case, out: Path) -> None:
         axis.imshow(np.ma.masked_equal(outlines(labels), 0), cmap="autumn_r", vmin=0, vmax=1, interpolation="nearest")
         axis.set_title(title, fontsize=7, pad=2)
     figure.tight_layout(pad=0.3)
-    with replacing_file(out) as file:
-        figure.savefig(file, format="png")
+    page = io.BytesIO()
+    figure.savefig(page, format="png")
     pyplot.close(figure)
+    with replacing_file(out) as file:
+        Image.open(page).convert("RGB").quantize(COLOURS).save(file, format="PNG", optimize=True)
 
 
 def outlines(labels: AnyArray) -> AnyArray:
