@@ -15,6 +15,7 @@ import argparse
 import csv
 import io
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,7 @@ MIN_VOXELS = 100
 SHOWN = ("AP", "F1", "SEG", "AP50:95", "PQ", "split rate", "merge rate", "boundary mean um")
 """Scores of the table, in its order."""
 WITH_INTERVAL = ("AP", "SEG")
+UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 Segment = Callable[[Volume], Volume]
 
 
@@ -64,10 +66,11 @@ class Row:
         """The row as text, by column."""
         out = {"case": self.case, "kind": self.kind}
         for name in SHOWN:
-            one = self.scores.get(name)
-            out[name] = "" if one is None else f"{one.value:.3f}"
+            one = self.scores.get(name, UNKNOWN)
+            known = not math.isnan(one.value)
+            out[name] = f"{one.value:.3f}" if known else ""
             if name in WITH_INTERVAL:
-                out[f"{name} 95 %"] = "" if one is None else f"{one.low:.2f} … {one.high:.2f}"
+                out[f"{name} 95 %"] = f"{one.low:.2f} … {one.high:.2f}" if known else ""
         counts = {"true cells": str(self.true_cells), "found cells": str(self.found_cells)}
         return {**out, **counts, "CPU s / 10⁶ voxels": f"{self.cpu_s:.2f}", "note": self.note}
 
