@@ -13,7 +13,8 @@ from tracking3d.detect import detect
 from tracking3d.detections import Detections
 from tracking3d.formats.dispatch import read_tracks
 from tracking3d.link import link
+from tracking3d.link.correct import correct
 from tracking3d.segment import segment
 from tracking3d.tracks import Tracks
 
-__all__ = ["Detections", "Tracks", "detect", "link", "read_tracks", "segment"]
+__all__ = ["Detections", "Tracks", "correct", "detect", "link", "read_tracks", "segment"]
