@@ -3,10 +3,11 @@
     OMP_NUM_THREADS=1 python -m experiments.bench.segmentation_transfer --out results/bench/transfer.csv
 
 GoNuclear 1135 is cut into two halves along x. On crops of the one the weights of the package are fine-tuned, as
-``fusetrack train configs/tracking3d/segmenter_fine_tune.yaml --labels few/`` does; the other is scored, then the same
-the other way. The curve runs over 0, 1, 2, 5 crops (sixths of the half) and the whole half. Every fine-tuned network
-is scored also on the volumes that it never saw (``segmentation_volumes``): it may forget no more than .05. CPU seconds
-are those of the training, its imports and its specimens included. ``--parts`` runs a part; rows are added to the CSV.
+``fusetrack train configs/tracking3d/segmenter_fine_tune.yaml --labels few/`` does; the other is scored, with the size
+of a cell that those labels have; then the same the other way. The curve runs over 0, 1, 2, 5 crops (sixths of the
+half) and the whole half. Every fine-tuned network is scored also on the volumes that it never saw
+(``segmentation_volumes``), their sizes estimated: it may forget no more than .05. CPU seconds are those of the
+training, its imports and its specimens included. ``--parts`` runs a part; rows are added to the CSV.
 """
 
 from __future__ import annotations
@@ -19,18 +20,20 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-import tracking3d
 import volumes
 from configs import __file__ as configs_file
 from experiments.bench.segmentation_scratch import found, trained
 from experiments.bench.segmentation_volumes import CASES, Case, read_case
 from experiments.fine_tuning import fine_tuned
+from experiments.tasks.cell_labelled import median_diameter_um
 from experiments.training import train
 from experiments.training_config import load_training, resolved
+from tracking3d import segment
 from tracking3d.cell_scores import outcomes, pooled, scores
 from tracking3d.segment.network.config import CellNetworkConfig
 from tracking3d.segment.network.inference import SHIPPED
@@ -112,8 +115,8 @@ def _written(half: Case, crops: int, folder: Path) -> list[tuple[Path, Path]]:
     pairs = whole if crops == max(CROPS) else [pair for pair in sixths(half) if pair[1].channel().any()][:crops]
     paths = [(folder / f"{i}_image.nii.gz", folder / f"{i}_labels.nii.gz") for i in range(len(pairs))]
     for (image, labels), (first, second) in zip(pairs, paths, strict=True):
-        volumes.write(image.with_data(image.data.astype(np.float32)), first)
-        volumes.write(labels.with_data(labels.data.astype(np.uint16)), second)
+        volumes.write(image.with_data(image.array.astype(np.float32)), first)
+        volumes.write(labels.with_data(labels.array.astype(np.uint16)), second)
     return paths
 
 
@@ -131,13 +134,21 @@ def _tuned(way: str, crops: int, learnt: Case, other: Case, folder: Path, option
         weights = done
     spent = time.process_time() - begun
 
-    def segment(volume: Volume) -> Volume:
-        return tracking3d.segment(volume, CellNetworkConfig(weights=weights))
-
-    cases = {"the other half": other, **{name: read_case(name, options.data) for name in CASES if name != LEARNT}}
+    # Whoever has labels knows the size of a cell; on the other volumes it is estimated, as always.
+    known = CellNetworkConfig(weights=weights, diameter_um=_across(learnt) if crops else None)
+    blind = CellNetworkConfig(weights=weights)
+    cases = {"the other half": (other, known)}
+    cases |= {name: (read_case(name, options.data), blind) for name in CASES if name != LEARNT}
+    network = f"fine-tuned, {crops} crops"
     return [
-        _scored(f"fine-tuned, {crops} crops", way, crops, spent, name, case, segment) for name, case in cases.items()
+        _scored(network, way, crops, spent, name, case, partial(segment, kind=how))
+        for name, (case, how) in cases.items()
     ]
+
+
+def _across(case: Case) -> float:
+    truth = case.truths[0]
+    return median_diameter_um(truth.channel(), truth.grid.spacing_um)
 
 
 def _scratch(way: str, learnt: Case, other: Case, folder: Path) -> list[Row]:
@@ -145,18 +156,18 @@ def _scratch(way: str, learnt: Case, other: Case, folder: Path) -> list[Row]:
     net = trained(paths, SCRATCH_S)
     spent = time.process_time() - begun
     labels = [second for _, second in paths]
-    segment = lambda volume: found(net, volume, labels)  # noqa: E731 - one expression, one caller
-    return [_scored("MONAI UNet from scratch", way, max(CROPS), spent, "the other half", other, segment)]
+    name, how = "MONAI UNet from scratch", lambda volume: found(net, volume, labels)
+    return [_scored(name, way, max(CROPS), spent, "the other half", other, how)]
 
 
-def _scored(network: str, way: str, crops: int, spent: float, name: str, case: Case, segment: Segment) -> Row:
+def _scored(network: str, way: str, crops: int, spent: float, name: str, case: Case, how: Segment) -> Row:
     each = [
-        outcomes(truth, segment(image), min_voxels=MIN_VOXELS)
+        outcomes(truth, how(image), min_voxels=MIN_VOXELS)
         for image, truth in zip(case.images, case.truths, strict=True)
     ]
     table = pooled(each)
     made = scores(table)
-    row = Row(network, way, crops, spent, name, made["AP"], made["SEG"], len(table.true))
+    row = Row(network, way, crops, spent, name, made["AP"], made["SEG"], int(table.true.sum()))
     log.info("%s", row)
     return row
 
