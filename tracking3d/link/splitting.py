@@ -74,7 +74,7 @@ def _between(tracks: Tracks, before: int, after: int, merged: int) -> NDArray[np
     known = cells.volume_um3[[before, after]]
     known = known[np.isfinite(known)]
     radius = (3 * known.mean() / (4 * np.pi)) ** (1 / 3) if len(known) else 0.0
-    return np.r_[place, radius**2]
+    return np.asarray(np.r_[place, radius**2])
 
 
 def _nearer(points: Points, places: Points, squared: NDArray[np.float64]) -> NDArray[np.bool_]:
