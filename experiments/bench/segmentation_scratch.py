@@ -34,7 +34,7 @@ COARSEST = 8
 def trained(crops: Sequence[tuple[Path, Path]], seconds: float, seed: int = 0) -> nn.Module:
     """A U-Net of 600 thousand parameters after so many CPU seconds on images and their labels."""
     import torch
-    from monai.networks.nets import UNet
+    from monai.networks.nets.unet import UNet
 
     torch.manual_seed(seed)
     net = UNet(3, 1, 2, channels=(16, 32, 64, 128), strides=(2, 2, 2), num_res_units=1)
