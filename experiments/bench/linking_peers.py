@@ -82,15 +82,17 @@ def ours(case: Case, name: str, motions: bool) -> list[Tool]:
 def peers(case: Case, python: Mapping[str, str]) -> list[Tool]:
     """The peers that have an interpreter, with the settings that were found to suit them, by hand.
 
-    Lengths are in median distances to the nearest neighbour: trackpy's range 0.5 to 2, memory 1 or 2, or predicting by
-    the nearest velocity; LapTrack's cutoff 0.6 or 0.75, with splits up to 1 or 1.5 times as far; btrack's 20 to 40 of
-    its own units; motile's reach 1.
+    Lengths are in median distances to the nearest neighbour: trackpy's range 0.5 to 1, and to 2 where a movie is short,
+    memory 1 or 2, or predicting by the nearest velocity; LapTrack's cutoff 0.6 or 0.75, with splits to 1 or 1.5 times
+    as far; btrack's 20 to 40 of its own units; motile's reach 1.
     """
     unit = nearest(case)
+    # In a long movie cells step less than their distance; there trackpy's wide ranges cost most and never were best.
+    ranges = (0.5, 0.75, 1.0) if len(case["T"]) > FEW else (0.75, 1.0, 1.5, 2.0)
     tried: dict[str, list[Setting]] = {
         "trackpy": [
             {"reach": factor * unit, "memory": memory, "velocity": velocity}
-            for factor, (memory, velocity) in product((0.5, 0.75, 1.0, 1.5, 2.0), ((1, False), (2, False), (1, True)))
+            for factor, (memory, velocity) in product(ranges, ((1, False), (2, False), (1, True)))
         ],
         "laptrack": [
             {"reach": reach * unit, "gap": 1.0, "split": split}

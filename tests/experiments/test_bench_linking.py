@@ -92,12 +92,13 @@ def test_all_our_kinds_run_and_of_the_peers_those_that_are_there() -> None:
     assert literal.settings == ({"kind": "literal", "diameter_um": 8.0},)
     found = peers(CASE, {"btrack": "b", "trackpy": "t"})
     assert [(tool.name, tool.python, len(tool.settings)) for tool in found] == [
-        ("trackpy", "t", 15),
+        ("trackpy", "t", 12),
         ("btrack", "b", 3),
     ]
-    assert min(setting["reach"] for setting in found[0].settings) == 12.5
+    assert min(setting["reach"] for setting in found[0].settings) == 0.75 * 25.0
     many = CASE | {"T": np.repeat([0, 1], 3000), "C": np.random.default_rng(0).normal(size=(6000, 3))}
-    assert [tool.name for tool in peers(many, {"motile": "m"})] == []
+    (longer,) = peers(many, {"motile": "m", "trackpy": "t"})
+    assert (longer.name, len(longer.settings)) == ("trackpy", 9)
     assert set(linking_peers.PEERS) <= set(linking_tool.TOOLS)
 
 
