@@ -12,16 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tracking3d.detections import Detections
 from tracking3d.link.candidates import Gate, candidates
-from tracking3d.link.divisions import NONE, triplets
+from tracking3d.link.confidence import margins
+from tracking3d.link.divisions import NONE, Triplets, triplets
 from tracking3d.link.jumps import jumps
 from tracking3d.link.learning import Learnt, learnt_from
 from tracking3d.link.likelihood import Rates, Volumes, kept_out, link_gain, volumes
 from tracking3d.link.matching import graph, match, open_all
-from tracking3d.link.merges import NONE as UNMERGED
 from tracking3d.link.merges import Merges, merges
 from tracking3d.link.motion import Motion, learnt, still
-from tracking3d.link.packing import joined, packed
+from tracking3d.link.packing import Bundles, Packing, joined, packed
+from tracking3d.link.proof import Proof, proved
 from tracking3d.link.scene import Scene, scene
+from tracking3d.link.splitting import split_merged
 from tracking3d.tracks import Tracks
 from volumes.timelapse import TimeLapse
 
@@ -61,41 +63,71 @@ class ConstraintConfig(BaseModel):
 
 @dataclass(frozen=True)
 class ConstraintLinker:
-    """Links by a repeated matching; see :class:`ConstraintConfig`."""
+    """Links by a repeated matching; see :class:`ConstraintConfig`.
+
+    Parameters
+    ----------
+    config : its settings.
+    prior : rates and habits to begin with and to lean on, as :func:`.learning.taught` takes them from mended tracks;
+        None for the config's rates and what is assumed of any cells.
+    """
 
     config: ConstraintConfig
+    prior: Learnt | None = None
 
     def link(
         self,
         detections: Detections,
-        labels: TimeLapse | None = None,  # noqa: ARG002 - the protocol's
+        labels: TimeLapse | None = None,
         image: TimeLapse | None = None,  # noqa: ARG002 - the protocol's
     ) -> Tracks:
-        """Tracks over these detections; labels and image are not needed."""
+        """Tracks over these detections; with labels, merged cells are split, and the swallowed ones added as rows."""
+        tracks = self._tracks(detections, prove=False)[0]
+        if labels is None or tracks.merged_into is None:
+            return tracks
+        apart = split_merged(tracks, labels)
+        return tracks if len(apart) == len(detections) else self._tracks(apart, prove=False)[0]
+
+    def solve(self, detections: Detections) -> Solution:
+        """Tracks, the last pass of which is solved to the optimum where that can be proved, and how much is."""
+        return Solution(*self._tracks(detections, prove=True))
+
+    def _tracks(self, detections: Detections, prove: bool) -> tuple[Tracks, Proof]:
         cells = scene(detections)
-        parent, merged = self._followed(cells) if len(cells) else (np.zeros(0, np.int64), UNMERGED)
+        if len(cells) == 0:
+            return Tracks(detections, np.zeros(0, np.int64)), Proof(0.0, np.zeros(0, bool), 0)
+        last = self._followed(cells)
+        proof = Proof(np.inf, np.zeros(len(cells), bool), 0)
+        if prove:
+            packing, proof = proved(last.packing, last.bundles)
+            last = replace(last, packing=packing)
+        parent, merged = last.parents()
         merged.passed(parent)
+        confidence = np.full(len(cells), np.nan)
+        confidence[cells.order] = np.where(parent >= 0, margins(last.packing, last.bundles, settle=not prove), np.nan)
+        known = np.zeros(len(cells), bool)
+        known[cells.order] = proof.proved
         swallowed = merged.swallowed(len(cells)) if len(merged.cell) else None
         into = None if swallowed is None else cells.in_table(swallowed)
-        return Tracks(detections, cells.in_table(parent), merged_into=into)
+        return Tracks(detections, cells.in_table(parent), confidence, merged_into=into), replace(proof, proved=known)
 
-    def _followed(self, cells: Scene) -> tuple[NDArray[np.int64], Merges]:
-        """Parents (n,) in the scene's order, jumping over merges: passes until nothing changes, or all are done."""
+    def _followed(self, cells: Scene) -> Choice:
+        """The choice of the last pass: they end when nothing changes, or all are done."""
         gate = Gate(steps=self.config.max_missed + 1, max_distance_um=self.config.max_distance_um)
-        assumed = Learnt(Rates(self.config.p_appear, self.config.p_vanish, false=self.config.p_false))
-        parent, merged, known = first_links(cells, gate), UNMERGED, assumed
-        for _ in range(self.config.passes):
+        rates = Rates(self.config.p_appear, self.config.p_vanish, false=self.config.p_false)
+        assumed = self.prior or Learnt(rates)
+        parent, known = first_links(cells, gate), assumed
+        for left in reversed(range(self.config.passes)):
             motion, last = learnt(cells, parent, gate.steps), parent
-            parent, merged = self._chosen(cells, gate, motion, volumes(cells, parent), known)
-            if np.count_nonzero(parent != last) <= SETTLED * len(parent):
+            choice = self._chosen(cells, gate, motion, volumes(cells, parent), known)
+            parent, merged = choice.parents()
+            if left == 0 or np.count_nonzero(parent != last) <= SETTLED * len(parent):
                 break
             known = learnt_from(cells, parent, merged, motion, assumed)
-        return parent, merged
+        return choice
 
-    def _chosen(
-        self, cells: Scene, gate: Gate, motion: Motion, volume: Volumes, known: Learnt
-    ) -> tuple[NDArray[np.int64], Merges]:
-        """Parents (n,) of the largest total gain under what has been learnt, and the merges that they jump over."""
+    def _chosen(self, cells: Scene, gate: Gate, motion: Motion, volume: Volumes, known: Learnt) -> Choice:
+        """The links, divisions and merges of the largest total gain under what has been learnt."""
         rates = known.rates
         found = candidates(cells, motion, gate)
         gain = link_gain(cells, found, motion, volume, rates)
@@ -108,14 +140,37 @@ class ConstraintLinker:
         if self.config.divisions:
             splits = triplets(cells, found, motion, volume, rates, known.habits, places.price)
         joint = merges(cells, jumps(cells, found, gain, splits, rates), motion, volume, rates, known.joining)
-        chosen = packed(places, total, joined([splits.bundles(n), joint.bundles(n)]))
-        divides, merge = np.split(chosen.taken, [len(splits.gain)])
-        parent = np.where(chosen.parent == own, -1, chosen.parent)
-        for mother, first, second in splits.cells[divides]:
+        bundles = joined([splits.bundles(n), joint.bundles(n)])
+        choice = Choice(splits, joint, bundles, packed(places, total, bundles))
+        log.debug("%d of %d bundles, total gain %.1f", choice.packing.taken.sum(), len(bundles.worth), total)
+        return choice
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Tracks, and how much of them is the proved optimum of the last pass."""
+
+    tracks: Tracks
+    proof: Proof
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What one pass chose from: divisions, then merges, as bundles; and what it chose."""
+
+    splits: Triplets
+    joint: Merges
+    bundles: Bundles
+    packing: Packing
+
+    def parents(self) -> tuple[NDArray[np.int64], Merges]:
+        """Parents (n,), jumping over merges, and the merges that hold."""
+        divides, merge = np.split(self.packing.taken, [len(self.splits.gain)])
+        parent = np.where(self.packing.parent == np.arange(len(self.packing.parent)), -1, self.packing.parent)
+        for mother, first, second in self.splits.cells[divides]:
             parent[[first, second]] = mother
-        merged = joint.take(merge)
+        merged = self.joint.take(merge)
         merged.jumped(parent)
-        log.debug("%d links, %d merges, total gain %.1f", (parent >= 0).sum(), merge.sum(), chosen.total)
         return parent, merged
 
 

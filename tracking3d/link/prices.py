@@ -101,7 +101,7 @@ def _given(place: int, k: int, wanted: float, holding: Holding, graph: Graph) ->
         partner = int(graph.mate[place])
         if partner < 0 or _claims(k, partner, holding):
             return 0.0
-        given = _lowered(partner, place, wanted, graph)
+        given = lowered(partner, place, -2, wanted, holding, graph)
         graph.price[place] += given
         return given
     total = 0.0
@@ -109,7 +109,7 @@ def _given(place: int, k: int, wanted: float, holding: Holding, graph: Graph) ->
         partner = int(holding.place[at])
         if partner == place or wanted <= total or _claims(k, partner, holding):
             continue
-        given = _lowered(partner, -1, wanted - total, graph)
+        given = lowered(partner, -1, -2, wanted - total, holding, graph)
         graph.price[place] += given
         total += given
     return total
@@ -121,13 +121,14 @@ def _claims(k: int, place: int, holding: Holding) -> bool:
 
 
 @kernel
-def _lowered(root: int, but: int, wanted: float, graph: Graph) -> float:
+def lowered(root: int, but: int, chosen: int, wanted: float, holding: Holding, graph: Graph) -> float:
     """Lower a place's price, and keep every link but that to one place within its prices; returns by how much.
 
     Places that it is linked to rise by what the slack on the way leaves, and their mates fall: the dual step of the
-    Hungarian method, to where an unmatched or held place or a price of 0 stands in the way.
+    Hungarian method, to where an unmatched or held place or a price of 0 stands in the way. Bundles but the chosen one
+    stand in the way as well, −1 if a link is chosen; with −2 none does.
     """
-    reach = min(wanted, graph.price[root])
+    reach = min(wanted, _room(root, chosen, holding, graph))
     heap = [(0.0, root)]
     risen = [root for _ in range(0)]
     at, so_far = root, 0.0
@@ -136,9 +137,11 @@ def _lowered(root: int, but: int, wanted: float, graph: Graph) -> float:
         for e in range(graph.start[at], graph.start[at + 1]):
             j = int(graph.other[e])
             length = so_far + max(0.0, graph.price[at] + graph.price[j] - graph.gain[e])
-            if length >= reach or j == but or j == graph.mate[at] or length >= graph.distance[j]:
+            if length >= reach or j == graph.mate[at] or length >= graph.distance[j]:
                 continue
-            if graph.mate[j] < 0 or j == root:
+            if j == but and (at == root or chosen < -1):
+                continue
+            if graph.mate[j] < 0 or j == but:
                 reach = length
                 continue
             if graph.distance[j] == np.inf:
@@ -152,7 +155,7 @@ def _lowered(root: int, but: int, wanted: float, graph: Graph) -> float:
                 break
             if so_far == graph.distance[j]:
                 at = int(graph.mate[j])
-                reach = min(reach, so_far + graph.price[at])
+                reach = min(reach, so_far + _room(at, chosen, holding, graph))
                 if so_far >= reach:
                     at = -1
     graph.price[root] -= reach
@@ -163,3 +166,14 @@ def _lowered(root: int, but: int, wanted: float, graph: Graph) -> float:
             graph.price[graph.mate[j]] -= step
         graph.distance[j] = np.inf
     return float(reach)
+
+
+@kernel
+def _room(place: int, chosen: int, holding: Holding, graph: Graph) -> float:
+    """By how much a place's price may fall: to 0, or to where a bundle but the chosen one exceeds its prices."""
+    room = graph.price[place]
+    if chosen >= -1:
+        for at in range(holding.start[place], holding.start[place + 1]):
+            if holding.of[at] != chosen:
+                room = min(room, short_of(holding.of[at], holding, graph))
+    return max(0.0, room)

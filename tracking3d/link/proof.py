@@ -137,7 +137,7 @@ class _Regions:
         """The places of what is chosen at a place."""
         bundle, mate = int(self.holding.holder[place]), int(self.graph.mate[place])
         if bundle >= 0:
-            return self.holding.place[self.holding.first[bundle] : self.holding.first[bundle + 1]].tolist()
+            return [int(p) for p in self.holding.place[self.holding.first[bundle] : self.holding.first[bundle + 1]]]
         return [place, mate] if mate >= 0 else [place]
 
     def _gap(self, number: int) -> float:

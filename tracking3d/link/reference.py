@@ -48,7 +48,7 @@ def chosen_of(bundles: Bundles, places: int) -> tuple[NDArray[np.bool_], float]:
     solved = milp(
         -bundles.worth,
         constraints=LinearConstraint(once.tocsr(), -np.inf, 1),
-        integrality=np.ones(k),
+        integrality=np.ones(k, np.int64),
         bounds=Bounds(0, 1),
         options={"mip_rel_gap": 0.0},
     )
