@@ -108,7 +108,8 @@ def _table(
     """The cells in the order of their labels, each as the first block saw it that found it."""
     if not tables or not sum(len(table.centre) for table in tables):
         log.warning("no cell found in the volume at %g s", volume.time_s)
-        return Detections.of([], np.zeros((0, 3)), np.zeros(0))
+        nothing = {"label": np.zeros(0, np.int64), "confidence": np.zeros(0)}
+        return Detections.of(np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0), features=nothing)
     centre = np.concatenate([table.centre for table in tables]) * factors - 0.5
     voxels = np.concatenate([table.voxels for table in tables])
     confidence = np.concatenate([table.confidence for table in tables])

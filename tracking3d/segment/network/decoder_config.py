@@ -11,7 +11,7 @@ class DecoderConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     foreground: float = Field(0.3, gt=0, lt=1, description="certainty from which a voxel belongs to a cell")
-    confidence: float = Field(0.4, ge=0, lt=1, description="cells of which the network is less certain are dropped")
+    confidence: float = Field(0.45, ge=0, lt=1, description="cells of which the network is less certain are dropped")
     depth: float = Field(
         0.15, gt=0, lt=1, description="cells part where the distance falls by this share of the lower peak"
     )

@@ -30,6 +30,8 @@ from volumes.shapes import ChannelVoxels, Shape3, Triple
 STEP = math.sqrt(2)
 COARSER, FINER = 2.0, 3.0
 """How much larger and smaller than the first guess a cell may be."""
+SMALLEST = 4.0
+"""Voxels of the image across a cell, at least: what is smaller has no shape."""
 GUESSED = 3.0
 """Largest step, in voxels of the image, at which the first guess looks."""
 WINDOW = 56
@@ -67,8 +69,17 @@ class Trial:
 
 def estimated_diameter_um(predictor: Predictor, read: Read, shape: Shape3, spacing_um: Triple) -> float | None:
     """The diameter of a typical cell, as a ball of its volume; None where nothing looks like a cell."""
+    least = SMALLEST * _finest(shape, spacing_um)
     tried: list[Trial] = []
-    for trial in _trials(predictor, read, shape, spacing_um):
+    found = _found(_trials(predictor, read, shape, spacing_um, least), tried)
+    # Noise looks like cells of the size of its grain, whatever the scale.
+    grain = not tried or (tried[-1].diameter_um < STEP * least and tried[-1].excess < 0)
+    return None if found is None or grain else max(found, least)
+
+
+def _found(trials: Iterator[Trial], tried: list[Trial]) -> float | None:
+    """The first turn that the next finer trial confirms; without one, what the most confident trial implies."""
+    for trial in trials:
         tried.append(trial)
         # A clump seen from afar looks like a cell too, but not at the next scale.
         if len(tried) > 2 and trial.excess > 0 and _turns(*tried[-3:-1]):
@@ -95,11 +106,14 @@ def _best(tried: list[Trial]) -> float | None:
     return max(seen, key=lambda trial: trial.confidence).implied_um if seen else None
 
 
-def _trials(predictor: Predictor, read: Read, shape: Shape3, spacing_um: Triple) -> Iterator[Trial]:
+def _trials(predictor: Predictor, read: Read, shape: Shape3, spacing_um: Triple, least_um: float) -> Iterator[Trial]:
     guess, place = guessed_um(read, shape, spacing_um)
+    guess = max(guess, least_um)
     bounds: tuple[float, float] | None = None
     for k in range(math.floor(math.log(COARSER * FINER, STEP)) + 1):
         view = View(shape, spacing_um, COARSER * guess / STEP**k)
+        if view.diameter_um < least_um:
+            return
         if bounds is None or math.prod(view.coarse) <= SEEN:
             bounds = view.bounds(read)
         ranges = _window(view.coarse, place)
@@ -117,7 +131,7 @@ def guessed_um(read: Read, shape: Shape3, spacing_um: Triple) -> tuple[float, ND
     a large image in the brightest of some windows.
     """
     extent = math.prod(n * s for n, s in zip(shape, spacing_um, strict=True))
-    finest = min(s for s, n in zip(spacing_um, shape, strict=True) if n > 1) if max(shape) > 1 else spacing_um[0]
+    finest = _finest(shape, spacing_um)
     step = min(max(finest, (extent / SEEN) ** (1 / 3)), GUESSED * finest)
     view = View(shape, spacing_um, DIAMETER * step)
     if math.prod(view.coarse) <= 4 * SEEN:
@@ -130,6 +144,11 @@ def guessed_um(read: Read, shape: Shape3, spacing_um: Triple) -> tuple[float, ND
     mask = smooth > cell_level(smooth)
     radius = typical_radius_um(distance_um(mask, sides), mask) if mask.any() else step
     return 2 * radius, np.array([(a + b) / 2 / n for (a, b), n in zip(ranges, view.coarse, strict=True)])
+
+
+def _finest(shape: Shape3, spacing_um: Triple) -> float:
+    """The shortest side of the voxels, along axes that have several."""
+    return min((s for s, n in zip(spacing_um, shape, strict=True) if n > 1), default=min(spacing_um))
 
 
 def _brightest(view: View, read: Read) -> tuple[Ranges, NDArray[np.float32]]:
@@ -151,12 +170,12 @@ def _whole(labels: NDArray[np.int32], ranges: Ranges, coarse: Shape3) -> NDArray
 
 
 def _judged(diameter: float, heads: ChannelVoxels, cells: Instances, whole: NDArray[np.bool_]) -> Trial:
-    """Every cell counts by its voxels: many specks do not make a speck typical."""
+    """Small and uncertain cells count less: many specks do not make a speck typical."""
     if not len(cells.voxels):
         return Trial(diameter, 0.0, 0.0)
     said = ndimage.mean(heads[SIZE], cells.labels, np.arange(1, len(cells.voxels) + 1))
     seen = np.log(np.cbrt(6 / np.pi * cells.voxels) / DIAMETER)
-    weight = cells.voxels * np.where(whole, 1, CUT)
+    weight = cells.voxels * cells.confidence**2 * np.where(whole, 1, CUT)
     excess = (_median(np.asarray(said), weight) + _median(seen, weight)) / 2
     return Trial(diameter, excess, _median(cells.confidence, cells.voxels))
 
