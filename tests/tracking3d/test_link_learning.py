@@ -10,7 +10,8 @@ import pytest
 
 import tracking3d
 from tracking3d.detections import Detections
-from tracking3d.link.learning import LEAPT, LEAST, TRUSTED, Learnt, divided, learnt_from, learnt_rates
+from tracking3d.link.constraint import ConstraintConfig, ConstraintLinker
+from tracking3d.link.learning import LEAPT, LEAST, TRUSTED, Learnt, divided, learnt_from, learnt_rates, taught
 from tracking3d.link.likelihood import Rates
 from tracking3d.link.merges import NONE
 from tracking3d.link.motion import still
@@ -82,6 +83,24 @@ def test_all_habits_are_learnt_together():
     assert known.rates == learnt_rates(seen, parent, NONE, ASSUMED)
     assert known.habits.apart < 0
     assert known.joining.rate < Learnt().joining.rate
+
+
+def test_what_mended_tracks_teach_is_what_they_show(embryo: Tracks):
+    known = taught(embryo)
+    assert known.rates.divide == pytest.approx(len(embryo.divisions) / len(embryo), abs=0.005)
+    assert known.rates.miss < 0.01
+    assert known.habits.apart < 0
+    assert taught(Tracks(Detections.of([], np.zeros((0, 3))), np.zeros(0, int))) == Learnt()
+
+
+def test_a_linker_leans_on_what_it_was_taught(embryo: Tracks):
+    config, cells = ConstraintConfig(passes=1), embryo.detections
+    taught_so = ConstraintLinker(config, taught(embryo)).link(cells)
+    never = ConstraintLinker(config, Learnt(Rates(divide=1e-12))).link(cells)
+    true = set(map(tuple, embryo.edges.tolist()))
+    right = [len(true & set(map(tuple, made.edges.tolist()))) for made in (taught_so, never)]
+    assert right[0] > right[1]
+    assert len(taught_so.divisions) > len(never.divisions)
 
 
 LINEAGES = Path(os.environ.get("FUSETRACK_DATA", "../shared/data")) / "tracking" / "lineages"

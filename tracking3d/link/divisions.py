@@ -44,6 +44,10 @@ class Habits(NamedTuple):
     uneven_spread: float = 0.4
 
 
+ASSUMED = Habits()
+"""What is assumed of divisions before any is seen."""
+
+
 @dataclass(frozen=True)
 class Triplets:
     """Divisions that may be.
@@ -142,9 +146,8 @@ def triplets(
     return Triplets(*_likeliest(found.start, found.later, found.gap, scene.zyx, motion, cells, scaled))
 
 
-def learnt_habits(scene: Scene, cells: NDArray[np.int64], motion: Motion) -> Habits:
+def learnt_habits(scene: Scene, cells: NDArray[np.int64], motion: Motion, assumed: Habits = ASSUMED) -> Habits:
     """Habits of the divisions (k, 3) already made, leaning on the assumed ones."""
-    assumed = Habits()
     mother, first, second = cells.T
     step = float(motion.scale[0])
     place = [

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from tracking3d.link.divisions import Habits, learnt_habits
 from tracking3d.link.likelihood import Rates
-from tracking3d.link.merges import Joining, Merges, learnt_joining
-from tracking3d.link.motion import Motion
-from tracking3d.link.scene import Scene
+from tracking3d.link.merges import NONE, Joining, Merges, learnt_joining
+from tracking3d.link.motion import Motion, learnt
+from tracking3d.link.scene import Scene, scene
+from tracking3d.tracks import Tracks
 
 TRUSTED = 100.0
 """Cells that the assumed rates weigh as much as."""
@@ -36,9 +37,23 @@ def learnt_from(cells: Scene, parent: NDArray[np.int64], merged: Merges, motion:
     """Rates and habits as links (n,) and merges show them, leaning on the assumed ones."""
     return Learnt(
         learnt_rates(cells, parent, merged, assumed.rates),
-        learnt_habits(cells, divided(parent), motion),
-        learnt_joining(merged, motion, len(cells)),
+        learnt_habits(cells, divided(parent), motion, assumed.habits),
+        learnt_joining(merged, motion, len(cells), assumed.joining),
     )
+
+
+def taught(tracks: Tracks) -> Learnt:
+    """What the mended tracks of one movie teach of the cells in another: ``ConstraintLinker(config, taught(tracks))``.
+
+    All cells of some frames are needed, since a lone track does not say how often cells are missed, nor how far apart
+    they lie; lengths are in their spacings, so the unit and the magnification may differ, the interval may not.
+    """
+    cells = scene(tracks.detections)
+    if not len(cells):
+        return Learnt()
+    place = np.argsort(cells.order)
+    parent = np.where(tracks.parent[cells.order] >= 0, place[tracks.parent[cells.order]], -1)
+    return learnt_from(cells, parent, NONE, learnt(cells, parent, 1), Learnt())
 
 
 def divided(parent: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -49,6 +49,10 @@ class Joining(NamedTuple):
     whole_spread: float = 0.2
 
 
+ASSUMED = Joining()
+"""What is assumed of merges before any is seen."""
+
+
 class _Sizes(NamedTuple):
     """Log volumes (n,) of the cells, and their log density among strangers."""
 
@@ -166,9 +170,8 @@ def _about(scene: Scene, place: int, ways: Jumps, first: int, last: int) -> tupl
     return np.flatnonzero(two) + here.start, near[two]
 
 
-def learnt_joining(merged: Merges, motion: Motion, cells: int) -> Joining:
+def learnt_joining(merged: Merges, motion: Motion, cells: int, assumed: Joining = ASSUMED) -> Joining:
     """Habits of the merges already made among so many cells, leaning on the assumed ones."""
-    assumed = Joining()
     step = float(motion.scale[0])
     away = np.column_stack([np.sqrt(merged.squared), np.zeros((len(merged.gain), 2))])
     grown = merged.grown[np.isfinite(merged.grown)]
