@@ -21,7 +21,7 @@ OF_A_MACHINE = [
     )
 ]
 OF_AN_INDEX = [".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("download", "pytorch", "org"))]
-BINARY = {".tif", ".nrrd", ".gz", ".png", ".zip", ".safetensors"}
+BINARY = {".tif", ".nrrd", ".gz", ".png", ".zip", ".safetensors", ".npz"}
 
 
 def test_the_licence_is_the_whole_apache_2_text(repository: Path):
