@@ -135,9 +135,9 @@ def _tuned(way: str, crops: int, learnt: Case, other: Case, folder: Path, option
     spent = time.process_time() - begun
 
     # Whoever has labels knows the size of a cell; on the other volumes it is estimated, as always.
-    known = CellNetworkConfig(weights=weights, diameter_um=_across(learnt) if crops else None)
+    known = CellNetworkConfig(weights=weights, diameter_um=_across(learnt))
     blind = CellNetworkConfig(weights=weights)
-    cases = {"the other half": (other, known)}
+    cases = {"the other half": (other, known), "the other half, size estimated": (other, blind)}
     cases |= {name: (read_case(name, options.data), blind) for name in CASES if name != LEARNT}
     network = f"fine-tuned, {crops} crops"
     return [
