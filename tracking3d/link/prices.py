@@ -176,4 +176,4 @@ def _room(place: int, chosen: int, holding: Holding, graph: Graph) -> float:
         for at in range(holding.start[place], holding.start[place + 1]):
             if holding.of[at] != chosen:
                 room = min(room, short_of(holding.of[at], holding, graph))
-    return max(0.0, room)
+    return float(max(0.0, room))
