@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in options.cases:
             case = crowd(name, options.seed) if name.startswith("crowd") else _real(name, options)
             source = Path(place) / "case.npz"
-            np.savez(source, **{key: case[key] for key in ("T", "C", "V")})
+            np.savez(source, T=case["T"], C=case["C"], V=case["V"])
             for tool in ("fusetrack", "trackpy"):
                 if tool == "fusetrack" or len(case["T"]) <= TOO_MANY:
                     setting = _setting(name, case) if tool == "trackpy" else ()

@@ -180,7 +180,7 @@ def test_any_object_with_a_link_method_is_a_linker(toy: Tracks):
 
 @pytest.mark.parametrize("kind", ["assignement", None, 3])
 def test_an_unknown_linker_is_refused(toy: Tracks, kind):
-    with pytest.raises(ConfigError, match="^kind: "):
+    with pytest.raises(ConfigError, match=r"^kind: "):
         tracking3d.link(toy.detections, kind)
 
 
