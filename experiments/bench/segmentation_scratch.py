@@ -16,6 +16,7 @@ import numpy as np
 from experiments.tasks.cell_labelled import Labelled, LabelledConfig, median_diameter_um
 from experiments.tasks.cell_pieces import filled, shown
 from tracking3d.segment.network.decode import decode
+from tracking3d.segment.network.decoder_config import DecoderConfig
 from tracking3d.segment.network.heads import DIAMETER, DISTANCE, FOREGROUND, HEADS, WEIGHT
 from tracking3d.segment.network.normalise import levels, normalised
 from tracking3d.segment.network.resampling import coarse_shape, resampled
@@ -80,7 +81,9 @@ def found(net: nn.Module, image: Volume, labels: Sequence[Path]) -> Volume:
     at = [
         np.clip(((np.arange(n) + 0.5) / f).astype(int), 0, m - 1) for n, f, m in zip(full, factors, shape, strict=True)
     ]
-    return image.with_data(decode(outputs)[0][np.ix_(*at)].astype(np.uint16)[None])
+    # How certain a network must be is set for the package's own; here every cell counts.
+    cells = decode(outputs, DecoderConfig(confidence=0.0))[0]
+    return image.with_data(cells[np.ix_(*at)].astype(np.uint16)[None])
 
 
 def _across(path: Path) -> float:
