@@ -12,6 +12,7 @@ import torch
 
 import tracking3d
 import volumes
+from phantom.nuclei import random_specimen
 from tracking3d.match import score
 from tracking3d.segment.blockwise import segment_blockwise
 from tracking3d.segment.network.architecture import SegResNetConfig, UNetConfig, architecture_of
@@ -56,16 +57,16 @@ class TestCells:
         assert ((cells.confidence > 0.2) & (cells.confidence <= 1)).all()
         assert cells.labels.data.dtype == np.uint16
 
-    @pytest.mark.parametrize("shape", [(30, 36, 170), (104, 30, 104)])
+    @pytest.mark.parametrize("shape", [(30, 36, 180), (118, 30, 118)])
     def test_blocks_find_what_the_whole_does(self, balls: Balls, shape: tuple[int, int, int]) -> None:
         image = volume(balls(shape, 50))
-        whole, tiled = found(image), found(image, block=96)
+        whole, tiled = found(image), found(image, block=112)
         assert score(whole.labels, tiled.labels, 0.9).ap == 1
         assert np.allclose(np.sort(whole.confidence), np.sort(tiled.confidence), atol=0.01)
 
     def test_a_zarr_is_worked_on_in_blocks(self, balls: Balls, tmp_path: Path) -> None:
-        image = volume(balls((30, 104, 104), 50), origin_um=(5.0, -3.0, 100.0))
-        config = CellNetworkConfig(diameter_um=SIZE, block=96)
+        image = volume(balls((30, 118, 118), 60), origin_um=(5.0, -3.0, 100.0))
+        config = CellNetworkConfig(diameter_um=SIZE, block=112)
         table = segment_blockwise(image, tmp_path / "labels.ome.zarr", config)
         labels, whole = volumes.read(tmp_path / "labels.ome.zarr"), found(image).labels
         assert score(whole, labels, 0.9).ap == 1
@@ -225,3 +226,11 @@ def test_a_network_of_monai_predicts_too(tmp_path: Path, balls: Balls) -> None:
 def test_a_missing_gpu_is_an_error(weights: Path, balls: Balls) -> None:
     with pytest.raises(ConfigError, match="device"):
         found(volume(balls(20, 1)), weights=weights, device="cuda")
+
+
+def test_with_the_shipped_weights_blocks_find_what_the_whole_does() -> None:
+    specimen = random_specimen(np.random.default_rng((5, 2)), (48, 48, 160), 0.4)
+    image = volume(specimen.image)
+    whole, tiled = found(image), found(image, block=112)
+    assert len(whole.confidence) > 20
+    assert score(whole.labels, tiled.labels, 0.9).ap == 1

@@ -17,7 +17,7 @@ from tracking3d.segment.network.resampling import Range, coarse_shape, needed, r
 from tracking3d.segment.network.view import Ranges, Read, View, each
 from volumes.shapes import Triple
 
-MARGIN = 16
+MARGIN = 24
 """Voxels of the network's grid around a block's core in which cells are sought, so that those of the core are whole."""
 
 
