@@ -29,6 +29,8 @@ from volumes.timelapse import TimeLapse
 
 SETTLED = 5e-4
 """Share of the cells that may still have changed their parent when the passes end."""
+WANDERING = 0.9
+"""Passes end, too, where one changes as many parents as this share of what the last one did: to and fro."""
 log = logging.getLogger(__name__)
 
 
@@ -112,17 +114,21 @@ class ConstraintLinker:
         return Tracks(detections, cells.in_table(parent), confidence, merged_into=into), replace(proof, proved=known)
 
     def _followed(self, cells: Scene) -> Choice:
-        """The choice of the last pass: they end when nothing changes, or all are done."""
+        """The choice of the last pass: they end when little changes, or no less than before, or all are done."""
         gate = Gate(steps=self.config.max_missed + 1, max_distance_um=self.config.max_distance_um)
         rates = Rates(self.config.p_appear, self.config.p_vanish, false=self.config.p_false)
         assumed = self.prior or Learnt(rates)
-        parent, known = first_links(cells, gate), assumed
+        parent, known, before = first_links(cells, gate), assumed, np.inf
         for left in reversed(range(self.config.passes)):
             motion, last = learnt(cells, parent, gate.steps), parent
             choice = self._chosen(cells, gate, motion, volumes(cells, parent), known)
             parent, merged = choice.parents()
-            if left == 0 or np.count_nonzero(parent != last) <= SETTLED * len(parent):
+            changed = np.count_nonzero(parent != last)
+            # Counts within their own scatter (2 √changed) of what would be fewer are no sign yet.
+            wandering = changed - 2 * np.sqrt(changed) > WANDERING * before
+            if left == 0 or wandering or changed <= SETTLED * len(parent):
                 break
+            before = changed
             known = learnt_from(cells, parent, merged, motion, assumed)
         return choice
 
