@@ -128,7 +128,7 @@ class ConstraintLinker:
             wandering = changed - 2 * np.sqrt(changed) > WANDERING * before
             if left == 0 or wandering or changed <= SETTLED * len(parent):
                 break
-            before = changed
+            before = float(changed)
             known = learnt_from(cells, parent, merged, motion, assumed)
         return choice
 
