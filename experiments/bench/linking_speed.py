@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m experiments.bench.linking_speed --out results/bench/linking_speed.csv
 
-Every run is a process of its own (:mod:`linking_process`): start, imports, reading, linking, writing. Real cases are
-those of :mod:`linking`, with trackpy at the setting that was its best there; ``crowd:N:F`` are N cells in each of F
+Every run is a process of its own (:mod:`linking_tool`): start, imports, reading, linking. Real cases are those of
+:mod:`linking`, with trackpy at the setting that was its best there; ``crowd:N:F`` are N cells in each of F
 frames, scattered evenly and moving a little. The least of the repeats is given, since other work only adds.
 """
 
@@ -12,9 +12,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,22 +20,25 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.bench import linking, linking_process
+from experiments.bench import linking
 from experiments.bench.linking_case import Case, made, nearest
+from experiments.bench.linking_peers import Setting, Tool, run
 from volumes.atomic import write_text
 
 log = logging.getLogger(__name__)
 
 CASES = ("Pm05", "drosophila", "synthetic", "crowd:1000:100", "crowd:10000:100", "crowd:100000:4", "crowd:1000000:4")
-SETTINGS: Mapping[str, tuple[float, int, int]] = {
-    "drosophila": (0.75, 1, 1),
-    "drosophila:5": (1.0, 1, 1),
-    "synthetic": (1.5, 1, 0),
+SETTINGS: Mapping[str, tuple[float, int, bool]] = {
+    "drosophila": (0.75, 1, True),
+    "drosophila:5": (1.0, 1, True),
+    "synthetic": (1.5, 1, False),
 }
 """trackpy's search range in distances to the nearest neighbour, memory, and whether it predicts by velocity."""
-USUAL = (0.75, 2, 0)
+USUAL = (0.75, 2, False)
 TOO_MANY = 500_000
 """Detections past which trackpy is not run."""
+LIMIT_S = 3600.0
+"""Seconds that one run may take."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     runs: list[Run] = []
-    with tempfile.TemporaryDirectory() as place:
-        for name in options.cases:
-            case = crowd(name, options.seed) if name.startswith("crowd") else _real(name, options)
-            source = Path(place) / "case.npz"
-            np.savez(source, T=case["T"], C=case["C"], V=case["V"])
-            for tool in ("fusetrack", "trackpy"):
-                if tool == "fusetrack" or len(case["T"]) <= TOO_MANY:
-                    setting = _setting(name, case) if tool == "trackpy" else ()
-                    runs.append(measured(name, tool, source, len(case["T"]), setting, options.repeats))
-                    log.info("%s", runs[-1])
+    for name in options.cases:
+        case = crowd(name, options.seed) if name.startswith("crowd") else _real(name, options)
+        for tool in _tools(name, case):
+            runs.append(measured(name, tool, case, options.repeats))
+            log.info("%s", runs[-1])
     command = f"python -m experiments.bench.linking_speed {' '.join(arguments or sys.argv[1:])}"
     write(runs, Path(options.out), command)
 
@@ -81,17 +77,11 @@ def crowd(name: str, seed: int) -> Case:
     return {"T": np.repeat(np.arange(frames), n), "C": zyx, "V": np.full(n * frames, np.nan)}
 
 
-def measured(name: str, tool: str, source: Path, detections: int, setting: Sequence[float], repeats: int) -> Run:
+def measured(name: str, tool: Tool, case: Case, repeats: int) -> Run:
     """The cheapest of some runs of a tool in a process of its own."""
-    command = [sys.executable, "-P", linking_process.__file__, tool, str(source), str(source.with_name("out.npz"))]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    tried = []
-    for _ in range(repeats):
-        done = subprocess.run(  # noqa: S603 - this interpreter, a file of this package
-            [*command, *map(str, setting)], env=environment, capture_output=True, text=True, check=True
-        )
-        tried.append(tuple(float(figure) for figure in done.stdout.splitlines()[-1].split()))
-    return Run(name, tool, detections, *min(tried))
+    tried = [run(tool, case, LIMIT_S) for _ in range(repeats)]
+    best = min(tried, key=lambda output: output.process_cpu_s)
+    return Run(name, tool.name, len(case["T"]), best.process_cpu_s, best.peak_mb)
 
 
 def table(runs: Sequence[Run]) -> list[dict[str, str]]:
@@ -127,9 +117,14 @@ def _real(name: str, options: argparse.Namespace) -> Case:
     return made(cases, folder, name, options.seed)
 
 
-def _setting(name: str, case: Case) -> tuple[float, int, int]:
+def _tools(name: str, case: Case) -> list[Tool]:
+    """Ours at its defaults, and trackpy where there are not too many detections for it."""
+    ours = Tool("fusetrack", "fusetrack", sys.executable, ({"kind": "constraint"},))
+    if len(case["T"]) > TOO_MANY:
+        return [ours]
     factor, memory, velocity = SETTINGS.get(name, USUAL)
-    return factor * nearest(case), memory, velocity
+    setting: Setting = {"reach": factor * nearest(case), "memory": memory, "velocity": velocity}
+    return [ours, Tool("trackpy", "trackpy", sys.executable, (setting,))]
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

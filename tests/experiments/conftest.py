@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import tifffile
 
 import volumes
+from experiments import cli
 from experiments.config import load
 from experiments.pipeline import run
 from experiments.run_folder import RunFolder
@@ -18,8 +20,29 @@ from phantom.config import PhantomConfig
 from phantom.truth import Truth, read_truth
 from volumes.grid import Grid
 
+Command = Callable[..., tuple[int, str, str]]
 SPACING = (2.0, 1.0, 1.0)
 LAYOUT = "{{axes: TZYX, sizes: {sizes}, spacing_um: [2.0, 1.0, 1.0], dt_s: 60.0}}"
+
+
+@pytest.fixture
+def fusetrack(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command in an own folder; gives exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fusetrack", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+        out = capsys.readouterr()
+        return code, out.out, out.err
+
+    return call
 
 
 @pytest.fixture

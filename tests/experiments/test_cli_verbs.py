@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -14,7 +13,6 @@ import pytest
 
 import fusion
 import volumes
-from experiments import cli
 from experiments.cli.cells import link as link_verb
 from experiments.cli.fusing import fuse as fuse_verb
 from experiments.progress import drawing, progress
@@ -24,24 +22,6 @@ from volumes.errors import StageError
 
 pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens:UserWarning")
 Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def fusetrack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
-    """Runs the command in an own folder; gives exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fusetrack", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 0
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return call
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import tifffile
 
 import tracking3d
 import volumes
-from experiments import cli
 from experiments.evaluate_segmentation import Stated, evaluate_files, evaluate_folders, figures_of
 from experiments.evaluate_tracking import Stated as SizeOfVoxels
 from experiments.evaluate_tracking import evaluate_tracking, link_scores
@@ -25,24 +23,6 @@ from volumes.errors import ConfigError, GridError, VolumeFileError
 pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens:UserWarning")
 Command = Callable[..., tuple[int, str, str]]
 SPACING = (2.0, 1.0, 1.0)
-
-
-@pytest.fixture
-def fusetrack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
-    """Runs the command in an own folder; gives exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fusetrack", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 0
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return call
 
 
 def drawn(rng: np.random.Generator, frames: int = 3) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 from PIL import Image
 
 import volumes
-from experiments import cli
 from experiments.evaluate_fusion import Scores, evaluate_files, evaluate_folders, figures_of, source_names
 from fusion.metrics import evaluate, per_source
 from volumes.errors import ContentError, GridError
@@ -21,24 +19,6 @@ from volumes.errors import ContentError, GridError
 pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens:UserWarning")
 Command = Callable[..., tuple[int, str, str]]
 SIDE = 48
-
-
-@pytest.fixture
-def fusetrack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
-    """Runs the command in an own folder; gives exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fusetrack", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 0
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return call
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracking3d.detections import Detections
-from tracking3d.labels import label_voxels
+from tracking3d.link.parts import masks, with_parts
 from tracking3d.tracks import Tracks
-from volumes.errors import TableError
 from volumes.shapes import Points
 from volumes.timelapse import TimeLapse
 
@@ -40,21 +39,18 @@ def split_merged(tracks: Tracks, labels: TimeLapse) -> Detections:
     TableError : detections without labels, or a label that the movie does not hold.
     """
     cells = tracks.detections
-    swallowed = np.zeros(0, np.int64) if tracks.merged_into is None else np.flatnonzero(tracks.merged_into >= 0)
     zyx, volume = cells.zyx_um.copy(), cells.volume_um3.copy()
+    other = _swallowed(tracks)
     source: list[int] = []
     places: list[Points] = []
     sizes: list[float] = []
-    for row in swallowed.tolist():
-        merged = int(tracks.merged_into[row]) if tracks.merged_into is not None else -1
-        after = int(tracks.children[merged, 0])
-        if merged in source or after < 0 or tracks.parent[merged] < 0:
-            continue
+    for merged, labelled, mask in masks(cells, np.array(sorted(other), np.int64), labels):
+        row, after = other[merged], int(tracks.children[merged, 0])
         ways = [
             _between(tracks, int(tracks.parent[merged]), after, merged),
             _between(tracks, int(tracks.parent[row]), row, merged),
         ]
-        points = _voxels(cells, merged, labels)
+        points = labelled.grid.to_world(np.argwhere(mask).astype(np.float64))
         mine = _nearer(points, np.array([way[:3] for way in ways]), np.array([way[3] for way in ways]))
         share = mine.mean()
         if not LEAST <= share <= 1 - LEAST:
@@ -63,7 +59,19 @@ def split_merged(tracks: Tracks, labels: TimeLapse) -> Detections:
         places.append(points[~mine].mean(axis=0))
         sizes.append((1 - share) * volume[merged])
         zyx[merged], volume[merged] = points[mine].mean(axis=0), share * volume[merged]
-    return _with_rows(replace(cells, zyx_um=zyx, volume_um3=volume), source, places, sizes)
+    whole = replace(cells, zyx_um=zyx, volume_um3=volume)
+    return with_parts(whole, np.array(source, np.int64), np.reshape(places, (-1, 3)), np.array(sizes))
+
+
+def _swallowed(tracks: Tracks) -> dict[int, int]:
+    """Each merged detection on a track that goes on both ways, with the first row that its other cell is seen in."""
+    out: dict[int, int] = {}
+    into = np.zeros(0, np.int64) if tracks.merged_into is None else tracks.merged_into
+    for row in np.flatnonzero(into >= 0).tolist():
+        merged = int(into[row])
+        if tracks.children[merged, 0] >= 0 and tracks.parent[merged] >= 0:
+            out.setdefault(merged, row)
+    return out
 
 
 def _between(tracks: Tracks, before: int, after: int, merged: int) -> NDArray[np.float64]:
@@ -81,29 +89,3 @@ def _nearer(points: Points, places: Points, squared: NDArray[np.float64]) -> NDA
     """(n,) whether a point belongs to the first of two places (2, 3) of squared radii (2,)."""
     away = ((points[:, None] - places) ** 2).sum(axis=-1) - (squared if (squared > 0).all() else 0.0)
     return np.asarray(away[:, 0] <= away[:, 1])
-
-
-def _voxels(cells: Detections, row: int, labels: TimeLapse) -> Points:
-    """Centres (n, 3) of the voxels of a detection, µm."""
-    if "label" not in cells.features:
-        raise TableError("is missing", field="label", remedy="Take the detections from tracking3d.detect(labels)")
-    frame = int(cells.t[row])
-    if frame >= len(labels):
-        raise TableError(f"the labels have {len(labels)} frames", field="t", value=frame)
-    volume = labels[frame]
-    index = np.argwhere(label_voxels(volume) == cells.features["label"][row])
-    if not len(index):
-        raise TableError(f"row {row}: no voxel of its frame has this label", field="label", value=int(cells.id[row]))
-    return volume.grid.to_world(index.astype(np.float64))
-
-
-def _with_rows(cells: Detections, source: list[int], places: list[Points], sizes: list[float]) -> Detections:
-    """The detections, and a further row of the features of each source at its own place."""
-    every = np.r_[np.arange(len(cells)), np.array(source, np.int64)]
-    features = {name: column[every] for name, column in cells.features.items()}
-    split_of = np.full(len(every), -1)
-    split_of[len(cells) :] = cells.id[source]
-    ids = np.r_[cells.id, cells.id.max(initial=-1) + 1 + np.arange(len(source))]
-    zyx = np.concatenate([cells.zyx_um, np.reshape(places, (-1, 3))])
-    volume = np.r_[cells.volume_um3, sizes]
-    return Detections(ids, cells.t[every], zyx, volume, {**features, "split_of": split_of}, cells.dt_s)

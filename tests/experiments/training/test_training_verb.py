@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from experiments import cli
 from experiments.loop import RUNNING, LoopConfig
 from experiments.rehearsal import rehearse
 from experiments.sweep_config import sweep_schema
@@ -33,23 +31,6 @@ def config(tmp_path: Path) -> Path:
     path = tmp_path / "balls.yaml"
     path.write_text(CONFIG)
     return path
-
-
-@pytest.fixture
-def fusetrack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable:
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fusetrack", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 0
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return call
 
 
 def test_a_file_says_only_what_differs(config: Path) -> None:

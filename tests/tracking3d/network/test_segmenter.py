@@ -228,9 +228,15 @@ def test_a_missing_gpu_is_an_error(weights: Path, balls: Balls) -> None:
         found(volume(balls(20, 1)), weights=weights, device="cuda")
 
 
-def test_with_the_shipped_weights_blocks_find_what_the_whole_does() -> None:
-    specimen = random_specimen(np.random.default_rng((5, 2)), (48, 48, 160), 0.4)
-    image = volume(specimen.image)
+@pytest.mark.parametrize(
+    ("seed", "shape", "least"),
+    # The last holds cells wider than the overlap, and pieces at the limit of confidence: not all are the same there.
+    [((5, 2), (48, 48, 160), 1.0), ((5, 1), (40, 40, 150), 0.9)],
+)
+def test_with_the_shipped_weights_blocks_find_what_the_whole_does(
+    seed: tuple[int, int], shape: tuple[int, int, int], least: float
+) -> None:
+    image = volume(random_specimen(np.random.default_rng(seed), shape, 0.4).image)
     whole, tiled = found(image), found(image, block=112)
     assert len(whole.confidence) > 20
-    assert score(whole.labels, tiled.labels, 0.9).ap == 1
+    assert score(whole.labels, tiled.labels, 0.9).ap >= least

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracking3d.detections import Detections
-from tracking3d.labels import label_voxels
 from tracking3d.link.literal.config import Extrema
-from volumes.errors import ConfigError, TableError
+from tracking3d.link.parts import masks, with_parts
+from volumes.errors import ConfigError
 from volumes.shapes import Mask, Points
 from volumes.timelapse import TimeLapse
 from volumes.volume import Volume
@@ -69,15 +68,22 @@ def split(
         raise ConfigError("the image is missing", field="extrema", value=extrema, remedy="Give image=, or distance")
     zyx, volume = detections.zyx_um.copy(), detections.volume_um3.copy()
     source: list[int] = []
-    further: list[tuple[Points, NDArray[np.float64]]] = []
-    for row, cell, mask, brightness in _cells(detections, rows, labels, image if extrema == "intensity" else None):
-        parts = parts_of(cell, mask, brightness)
+    places: list[Points] = [np.zeros((0, 3))]
+    sizes: list[NDArray[np.float64]] = [np.zeros(0)]
+    brightness = lru_cache(maxsize=1)(
+        lambda frame: image[frame].channel(0).astype(np.float32) if image is not None else None
+    )
+    for row, cell, mask in masks(detections, rows, labels):
+        seen = brightness(int(detections.t[row])) if extrema == "intensity" else None
+        parts = parts_of(cell, mask, seen)
         if len(parts.share) < 2:
             continue
         source += [row] * (len(parts.share) - 1)
-        further.append((parts.zyx_um[1:], parts.share[1:] * volume[row]))
+        places.append(parts.zyx_um[1:])
+        sizes.append(parts.share[1:] * volume[row])
         zyx[row], volume[row] = parts.zyx_um[0], parts.share[0] * volume[row]
-    return _with_rows(replace(detections, zyx_um=zyx, volume_um3=volume), np.array(source, np.int64), further)
+    whole = replace(detections, zyx_um=zyx, volume_um3=volume)
+    return with_parts(whole, np.array(source, np.int64), np.concatenate(places), np.concatenate(sizes))
 
 
 def parts_of(cell: Volume, mask: Mask, brightness: NDArray[np.float32] | None) -> Parts:
@@ -101,39 +107,3 @@ def parts_of(cell: Volume, mask: Mask, brightness: NDArray[np.float32] | None) -
     share[0] += voxels.sum() - share.sum()
     index = np.array([np.argwhere(part == i + 1).mean(axis=0) for i in order])
     return Parts(cell.grid.to_world(index), share / share.sum())
-
-
-def _cells(
-    detections: Detections, rows: NDArray[np.int64], labels: TimeLapse, image: TimeLapse | None
-) -> Iterator[tuple[int, Volume, Mask, NDArray[np.float32] | None]]:
-    """Row by row the labels' volume, the mask of the row's label in it, and the image; each frame is read once."""
-    number = detections.features.get("label")
-    if number is None and len(rows):
-        raise TableError("is missing", field="label", remedy="Take the detections from tracking3d.detect(labels)")
-    for frame in np.unique(detections.t[rows]).tolist():
-        if frame >= len(labels):
-            raise TableError(f"the labels have {len(labels)} frames", field="t", value=frame)
-        volume = labels[frame]
-        voxels = label_voxels(volume)
-        brightness = None if image is None else image[frame].channel(0).astype(np.float32)
-        for row in rows[detections.t[rows] == frame].tolist():
-            mask = voxels == number[row] if number is not None else np.zeros(voxels.shape, bool)
-            if not mask.any():
-                raise TableError(
-                    f"row {row}: no voxel of frame {frame} has this label", field="label", value=detections.id[row]
-                )
-            yield row, volume, mask, brightness
-
-
-def _with_rows(
-    detections: Detections, source: NDArray[np.int64], further: list[tuple[Points, NDArray[np.float64]]]
-) -> Detections:
-    """The detections and the further parts of some, each with the features of the row that it comes from."""
-    n = len(detections)
-    every = np.concatenate([np.arange(n), source])
-    features: dict[str, NDArray[Any]] = {name: column[every] for name, column in detections.features.items()}
-    features["split_of"] = np.concatenate([np.full(n, -1), detections.id[source]])
-    ids = np.concatenate([detections.id, detections.id.max(initial=-1) + 1 + np.arange(len(source))])
-    zyx = np.concatenate([detections.zyx_um, *(place for place, _ in further)])
-    volume = np.concatenate([detections.volume_um3, *(share for _, share in further)])
-    return Detections(ids, detections.t[every], zyx, volume, features, detections.dt_s)
