@@ -34,6 +34,8 @@ class Tracks:
     confidence : (n,) how far the link to the parent can be trusted, the larger the better; NaN where there is none.
     merged_into : (n,) row of the detection that a cell was part of on the way from its parent to here, −1 for none:
         a frame that the link jumps over, in which two cells were detected as one; the other passes through that row.
+    chosen : (n,) False at the detections that are no cells because a competing one was chosen (see
+        :mod:`tracking3d.claims`); None where none compete.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class Tracks:
     parent: Rows
     confidence: NDArray[np.float64] | None = None
     merged_into: Rows | None = None
+    chosen: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         parent = _whole(self.parent)
@@ -62,6 +65,11 @@ class Tracks:
             _check_merged(into, parent, self.detections.t)
             into.flags.writeable = False
             object.__setattr__(self, "merged_into", into)
+        if self.chosen is not None:
+            chosen = np.array(self.chosen, dtype=bool)
+            _check_chosen(chosen, parent)
+            chosen.flags.writeable = False
+            object.__setattr__(self, "chosen", chosen)
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -88,12 +96,15 @@ class Tracks:
 
     @cached_property
     def track_id(self) -> Rows:
-        """(n,) the track of each detection, from 1, numbered by their first frame, then by row."""
+        """(n,) the track of each detection, from 1, numbered by their first frame, then by row; 0 where not chosen."""
         alone = np.zeros(len(self), dtype=bool)
         alone[self.divisions] = True
         head = self.parent < 0
         head[~head] = alone[self.parent[~head]]
-        return _numbered(head, self.parent, self.detections.t)
+        number = _numbered(head, self.parent, self.detections.t)
+        if self.chosen is None:
+            return number
+        return np.asarray(np.unique(np.where(self.chosen, number, 0), return_inverse=True)[1] + self.chosen.all())
 
     @cached_property
     def lineage_id(self) -> Rows:
@@ -101,12 +112,31 @@ class Tracks:
         return self.track_id[_first_of(self.parent < 0, self.parent)]
 
     def as_frame(self) -> pd.DataFrame:
-        """The detections' table with ``track_id``, ``parent`` and, where known, ``merged_into`` as further columns.
+        """The detections' table with ``track_id``, ``parent`` and, where known, ``merged_into`` and ``chosen``.
 
-        The last two are row numbers, −1 for none.
+        ``parent`` and ``merged_into`` are row numbers, −1 for none; ``chosen`` is 0 or 1.
         """
-        table = self.detections.as_frame().assign(track_id=self.track_id, parent=self.parent)
-        return table if self.merged_into is None else table.assign(merged_into=self.merged_into)
+        return self.added_to(self.detections.as_frame())
+
+    def added_to(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table of the same rows with the columns that tracks add to it, as :meth:`as_frame`."""
+        added = {"track_id": self.track_id, "parent": self.parent}
+        if self.merged_into is not None:
+            added["merged_into"] = self.merged_into
+        if self.chosen is not None:
+            added["chosen"] = self.chosen.astype(np.int64)
+        return table.assign(**added)
+
+    def cells(self) -> Tracks:
+        """The same tracks without the rows that were not chosen."""
+        if self.chosen is None:
+            return self
+        rows = np.flatnonzero(self.chosen)
+        place = np.full(len(self) + 1, -1)
+        place[rows] = np.arange(len(rows))
+        confidence = None if self.confidence is None else self.confidence[rows]
+        into = None if self.merged_into is None else place[self.merged_into[rows]]
+        return Tracks(self.detections.take(rows), place[self.parent[rows]], confidence, into)
 
     def write(self, path: str | Path) -> None:
         """Write the tracks at once, in the format of the suffix.
@@ -158,6 +188,16 @@ def _whole(values: ArrayLike) -> Rows:
     if not np.issubdtype(array.dtype, np.integer):
         raise TableError("holds what is not a whole number", field="parent", remedy="Give row numbers, −1 at a root")
     return array.astype(np.int64)
+
+
+def _check_chosen(chosen: NDArray[np.bool_], parent: Rows) -> None:
+    if chosen.shape != parent.shape:
+        raise TableError(f"needs {len(parent)} values", field="chosen", value=chosen.shape)
+    child = np.flatnonzero(parent >= 0)
+    wrong = child[~(chosen[child] & chosen[parent[child]])]
+    if len(wrong):
+        problem = f"row {wrong[0]} and its parent, row {parent[wrong[0]]}, are linked, but not both chosen"
+        raise TableError(problem, field="chosen", remedy="Link what was chosen alone")
 
 
 def _check_parents(parent: Rows, t: Rows) -> None:

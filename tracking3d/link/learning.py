@@ -33,10 +33,17 @@ class Learnt:
     joining: Joining = field(default_factory=Joining)
 
 
-def learnt_from(cells: Scene, parent: NDArray[np.int64], merged: Merges, motion: Motion, assumed: Learnt) -> Learnt:
-    """Rates and habits as links (n,) and merges show them, leaning on the assumed ones."""
+def learnt_from(
+    cells: Scene,
+    parent: NDArray[np.int64],
+    merged: Merges,
+    motion: Motion,
+    assumed: Learnt,
+    kept: NDArray[np.bool_] | None = None,
+) -> Learnt:
+    """Rates and habits as links (n,) and merges show them among the kept cells (n,), leaning on the assumed ones."""
     return Learnt(
-        learnt_rates(cells, parent, merged, assumed.rates),
+        learnt_rates(cells, parent, merged, assumed.rates, kept),
         learnt_habits(cells, divided(parent), motion, assumed.habits),
         learnt_joining(merged, motion, len(cells), assumed.joining),
     )
@@ -64,20 +71,28 @@ def divided(parent: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.column_stack([parent[child[twin]], child[twin], child[twin + 1]])
 
 
-def learnt_rates(cells: Scene, parent: NDArray[np.int64], merged: Merges, assumed: Rates) -> Rates:
+def learnt_rates(
+    cells: Scene,
+    parent: NDArray[np.int64],
+    merged: Merges,
+    assumed: Rates,
+    kept: NDArray[np.bool_] | None = None,
+) -> Rates:
     """Rates as the links show them, leaning on the assumed ones like a hundred cells.
 
     Links jump over merged detections, which are neither missed cells nor false ones. Where no cell is ever missed, a
     cell that leaps looks as if it were, with a false detection where it leapt to, and links chosen for being the
-    likeliest would keep up the rates that made them so: a few are counted for none.
+    likeliest would keep up the rates that made them so: a few are counted for none. Cells that are not kept, because
+    another hypothesis was chosen, count for nothing.
     """
     child = np.flatnonzero(parent >= 0)
     children = np.bincount(parent[child], minlength=len(parent))
-    alone = (parent < 0) & (children == 0)
-    begins = (parent < 0) & ~alone & (cells.t > cells.t[:1])
-    ends = (children == 0) & ~alone & (cells.t < cells.t[-1:])
+    there = np.ones(len(parent), bool) if kept is None else kept
+    alone = (parent < 0) & (children == 0) & there
+    begins = (parent < 0) & there & ~alone & (cells.t > cells.t[:1])
+    ends = (children == 0) & there & ~alone & (cells.t < cells.t[-1:])
     missed = float((cells.t[child] - cells.t[parent[child]] - 1).sum()) - 2.0 * len(merged.cell)
-    n = float(len(parent))
+    n = float(there.sum())
     alone[merged.cell] = False
     return Rates(
         appear=_leaning(float(begins.sum()), n, assumed.appear),

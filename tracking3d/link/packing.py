@@ -104,13 +104,21 @@ def pack(n: int, links: NDArray[np.int64], gain: NDArray[np.float64], bundles: B
     return packed(places, open_all(places, n), bundles)
 
 
-def packed(places: Graph, total: float, bundles: Bundles) -> Packing:
-    """Let bundles into an optimal matching of parents and children, whose gain is ``total``; changes the graph."""
+def packed(places: Graph, total: float, bundles: Bundles, taken: NDArray[np.bool_] | None = None) -> Packing:
+    """Let bundles into an optimal matching of parents and children; changes the graph.
+
+    Parameters
+    ----------
+    places : the graph, matched.
+    total : what is gained so far.
+    bundles : what may enter.
+    taken : (k,) those that hold already, none where left out.
+    """
     n = len(places.price) // 2
     short = bundles.sums(places.price) - bundles.worth
     order = np.argsort(short, kind="stable")
     order = order[short[order] < HOPELESS]
-    holding = held(n, bundles.take(order), np.zeros(len(order), bool))
+    holding = held(n, bundles.take(order), np.zeros(len(order), bool) if taken is None else taken[order])
     total += _improve(holding, places)
     taken = np.zeros(len(bundles.worth), bool)
     taken[order] = holding.taken

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -80,6 +80,11 @@ def scene(detections: Detections) -> Scene:
     volume = np.where(detections.volume_um3 > 0, detections.volume_um3, np.nan)[order]
     spacing = _complete(_spacing(distance, first), zyx, first)
     return Scene(order, t, zyx, np.log(volume), frames, first, near, spacing, boxes)
+
+
+def neighboured(cells: Scene, near: NDArray[np.int64], distance: NDArray[np.float64]) -> Scene:
+    """The scene with other neighbours (n, 6), −1 for none, and spacings by their distances (n, 6), µm, ∞ for none."""
+    return replace(cells, near=near, spacing=_complete(_spacing(distance, cells.first), cells.zyx, cells.first))
 
 
 def _spacing(distance: NDArray[np.float64], first: NDArray[np.int64]) -> NDArray[np.float64]:
