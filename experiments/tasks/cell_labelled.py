@@ -91,7 +91,7 @@ class Labelled:
         image = ndimage.map_coordinates(self.image, points, order=1, mode="nearest")
         labels = ndimage.map_coordinates(self.labels, points, order=0, mode="constant")
         known = _inside(points, self.image.shape)
-        return Piece(_otherwise(image, self.levels, rng), targets(labels, known), self.levels)
+        return Piece(_otherwise(image, self.levels, rng), targets(labels, known), self.levels, labels)
 
 
 def median_diameter_um(labels: Voxels, spacing_um: Triple) -> float:

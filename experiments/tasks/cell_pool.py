@@ -65,7 +65,8 @@ class Pool:
 
 def piece_of(image: Voxels, labels: Voxels) -> Piece:
     """A whole volume on the network's grid, halved in memory."""
-    return Piece(image.astype(np.float16), targets(labels).astype(np.float16), levels(image))
+    numbers = labels.astype(np.uint16)
+    return Piece(image.astype(np.float16), targets(labels).astype(np.float16), levels(image), numbers)
 
 
 @lru_cache(maxsize=1)

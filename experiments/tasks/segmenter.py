@@ -18,6 +18,7 @@ from pydantic import Field
 from experiments.entries import Closed
 from experiments.task import Task, Validation
 from experiments.tasks.cell_labelled import Labelled, LabelledConfig
+from experiments.tasks.cell_phantom import PhantomPiecesConfig, drawn_phantoms
 from experiments.tasks.cell_pieces import Piece, filled, shown
 from experiments.tasks.cell_pool import Pool, PoolConfig
 from experiments.tasks.cell_validation import HeldOut, judged
@@ -41,7 +42,8 @@ class SegmenterTaskConfig(Closed):
     freeze: Literal["encoder"] | None = Field(None, description="the part of the network that stays as it is")
     pool: PoolConfig = PoolConfig()
     labelled: tuple[LabelledConfig, ...] = Field((), description="real volumes with labels")
-    labelled_share: float = Field(0.3, ge=0, le=1, description="share of the pieces that are cut from those, if any")
+    phantoms: tuple[PhantomPiecesConfig, ...] = Field((), description="phantoms, which are labelled volumes, too")
+    labelled_share: float = Field(0.3, ge=0, le=1, description="share of the pieces that are cut from both, if any")
     crop: int = Field(64, ge=16, multiple_of=8, description="voxels along each edge of a piece")
     batch: int = Field(4, gt=0, description="pieces of a step")
     thin: float = Field(0.12, ge=0, le=1, description="share of the pieces that are thin stacks")
@@ -111,6 +113,7 @@ class SegmenterTask:
             "architecture": architecture_of(self.config.network),
             "pool": self.config.pool.model_dump(mode="json"),
             "labelled": len(self.config.labelled),
+            "phantoms": sum(len(one.seeds) for one in self.config.phantoms),
             "format": "1",
         }
 
@@ -121,7 +124,8 @@ class SegmenterTask:
 
     @cached_property
     def _labelled(self) -> tuple[Labelled, ...]:
-        return tuple(Labelled.of(one) for one in self.config.labelled)
+        real = [Labelled.of(one) for one in self.config.labelled]
+        return (*real, *(each for one in self.config.phantoms for each in drawn_phantoms(one)))
 
     @cached_property
     def _held_out(self) -> tuple[HeldOut, ...]:

@@ -41,6 +41,7 @@ class Nuclei:
     brightness : (n,).
     dress : (n, 30) of :func:`phantom.cells.texture.dressed`.
     split : (n, 5) a dark plane: its normal in the own frame, its depth (0: none) and half width.
+    fade : (n,) share of the light that is missing at the border; it is lost as ρ² grows.
     """
 
     centre: Float64[np.ndarray, "n 3"]
@@ -50,10 +51,13 @@ class Nuclei:
     brightness: Float64[np.ndarray, " n"]
     dress: Float64[np.ndarray, "n d"]
     split: Float64[np.ndarray, "n 5"]
+    fade: Float64[np.ndarray, " n"]
 
     def kept(self, which: AnyArray) -> Nuclei:
         """Some of them."""
-        arrays = (self.centre, self.frame, self.bumps, self.shape, self.brightness, self.dress, self.split)
+        arrays = (
+            self.centre, self.frame, self.bumps, self.shape, self.brightness, self.dress, self.split, self.fade,
+        )  # fmt: skip
         return Nuclei(*(np.ascontiguousarray(array[which]) for array in arrays))
 
 
@@ -95,7 +99,7 @@ def drawn(nuclei: Nuclei, shape: Shape3, tables: AnyArray, gap: float) -> Drawn:
     present = np.zeros(len(nuclei.centre) + 1, np.bool_)
     present[np.unique(labels)] = True
     _shine(
-        nuclei.centre, inverse, nuclei.dress, nuclei.split, nuclei.brightness, steep, present, gap,
+        nuclei.centre, inverse, nuclei.dress, nuclei.split, nuclei.fade, nuclei.brightness, steep, present, gap,
         noise_cube(), rho, second, owner, light,
     )  # fmt: skip
     return Drawn(labels, light, rho)
@@ -193,6 +197,7 @@ def _shine(
     inverse: AnyArray,
     dress: AnyArray,
     split: AnyArray,
+    fade: AnyArray,
     brightness: AnyArray,
     steep: AnyArray,
     present: AnyArray,
@@ -215,6 +220,7 @@ def _shine(
                     continue
                 z, y, x = _own(inverse, n, i - centre[n, 0], j - centre[n, 1], k - centre[n, 2])
                 lit = brightness[n] * min(fill, 1.0) * shine(cube, dress[n], z, y, x, rho[i, j, k])
+                lit *= 1 - fade[n] * min(rho[i, j, k], 1.0) ** 2
                 if split[n, 3] > 0:
                     away = (split[n, 0] * z + split[n, 1] * y + split[n, 2] * x) / split[n, 4]
                     lit *= 1 - split[n, 3] * np.exp(-away * away)

@@ -13,6 +13,8 @@ from volumes.shapes import AnyArray, Points
 
 BUMPIEST = 0.45
 """Σ|b| of the bumpiest nucleus; a body's radius stays far above 0."""
+FADES = 0.08
+"""Standard deviation of how much nuclei of one specimen fade."""
 
 
 def population(centres: Points, recipe: Recipe, shapes: int, rng: np.random.Generator) -> Nuclei:
@@ -38,6 +40,7 @@ def population(centres: Points, recipe: Recipe, shapes: int, rng: np.random.Gene
         brightness=np.exp(stain.spread * rng.standard_normal(count)) * np.where(bright, rng.uniform(1.5, 4), 1),
         dress=_dress(frame, bright, stain.look, rng),
         split=_splits(count, stain.split, rng),
+        fade=np.clip(stain.fade + FADES * rng.standard_normal(count), 0, 0.95) * (stain.fade > 0),
     )
 
 

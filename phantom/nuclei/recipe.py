@@ -59,7 +59,9 @@ class Stain:
     split : share of the nuclei with a dark plane through their middle.
     bright : share of condensed nuclei, smaller and up to four times as bright.
     debris : specks a nucleus; they have no label.
+    fade : share of the light that a nucleus lacks at its border: its edge then lies below half its brightness.
     cytoplasm : brightness of the tissue between the nuclei, nuclei at 1.
+    reach : how far from a nucleus' centre that tissue goes, in its radii.
     autofluorescence : standard deviation of its smooth changes, in shares of a nucleus' brightness.
     """
 
@@ -68,7 +70,9 @@ class Stain:
     split: float = 0.0
     bright: float = 0.0
     debris: float = 0.0
+    fade: float = 0.0
     cytoplasm: float = 0.1
+    reach: float = 2.0
     autofluorescence: float = 0.0
 
 
@@ -158,7 +162,9 @@ def _stain(rng: np.random.Generator, h: float) -> Stain:
         split=rng.uniform(0, 0.25) if rng.random() < 0.3 else 0.0,
         bright=rng.uniform(0, 0.15) if rng.random() < 0.4 else 0.0,
         debris=rng.uniform(0, 0.6) if rng.random() < 0.3 else 0.0,
+        fade=rng.uniform(0.1, 0.85) if rng.random() < 0.4 else 0.0,
         cytoplasm=rng.uniform(0, 0.15 + 0.45 * h),
+        reach=rng.uniform(1.4, 2.9),
         autofluorescence=rng.uniform(0, 0.4 * h),
     )
 

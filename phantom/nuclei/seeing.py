@@ -40,7 +40,7 @@ def seen(drawn: Drawn, recipe: Recipe, rng: np.random.Generator) -> Float32[np.n
 
 def _shining(drawn: Drawn, stain: Stain, bodies: Bodies, rng: np.random.Generator) -> Voxels:
     """Nuclei, the tissue around them, and specks that are no nuclei."""
-    tissue = np.clip(2 - drawn.rho, 0, 1) * np.float32(stain.cytoplasm)
+    tissue = np.clip(np.float32(stain.reach) - drawn.rho, 0, 1) * np.float32(stain.cytoplasm)
     light = np.maximum(drawn.light, tissue)
     count = rng.poisson(stain.debris * max(len(np.unique(drawn.labels)) - 1, 1))
     specks = np.empty((min(count, 200), 5))

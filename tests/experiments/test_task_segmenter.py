@@ -15,7 +15,8 @@ from experiments import cli
 from experiments.fine_tuning import fine_tuned, labelled_in
 from experiments.loop import LoopConfig
 from experiments.tasks.cell_labelled import Labelled, LabelledConfig, median_diameter_um
-from experiments.tasks.cell_pieces import Piece, filled, mirrored, shown, swapped
+from experiments.tasks.cell_phantom import PhantomPiecesConfig, drawn_phantoms
+from experiments.tasks.cell_pieces import SHALLOWEST, Piece, deepened, filled, mirrored, shown, swapped
 from experiments.tasks.cell_pool import Pool, PoolConfig
 from experiments.tasks.cell_validation import HeldOut, judged
 from experiments.tasks.segmenter import SegmenterTask, SegmenterTaskConfig
@@ -105,7 +106,7 @@ def test_turning_commutes_with_taking_targets() -> None:
 
 def test_what_is_shown_is_a_part_with_its_targets() -> None:
     labels = balls((30, 30, 30), [(8, 8, 8), (20, 20, 12)], 6.0)
-    piece = Piece(labels.astype(np.float32), targets(labels), (0.0, 2.0))
+    piece = Piece(labels.astype(np.float32), targets(labels), (0.0, 2.0), labels)
     for seed in range(8):
         image, wanted = shown(piece, (16, 24, 24), False, np.random.default_rng(seed))
         low = image.min()
@@ -121,6 +122,42 @@ def test_what_is_shown_is_a_part_with_its_targets() -> None:
     assert large.image.shape == (40, 30, 30)
     assert not large.targets[WEIGHT, 30:].any()
     assert filled(piece, (30, 20, 20)) is piece
+
+
+def test_a_cell_that_a_part_cuts_is_deepest_where_it_is_cut() -> None:
+    labels = balls((32, 32, 32), [(16, 16, 16)], 9.0)
+    piece = Piece(labels.astype(np.float32), targets(labels), (0.0, 1.0), labels)
+    for seed in range(6):
+        _, wanted = shown(piece, (14, 32, 32), False, np.random.default_rng(seed))
+        distance, cell = wanted[DISTANCE], wanted[FOREGROUND] > 0
+        assert distance.max() == pytest.approx(1)
+        assert not distance[~cell].any()
+        # What the whole cell says is left as it is: how large it is, and where its centre lies.
+        assert np.exp(wanted[SIZE][cell]).mean() * DIAMETER == pytest.approx(18.0, rel=0.03)
+        places = np.indices(cell.shape)[1:] + wanted[OFFSET][1:] * DIAMETER
+        assert np.ptp(places[:, cell], axis=1).max() < 0.01
+
+
+def test_remains_of_a_cell_are_not_made_a_cell() -> None:
+    labels = balls((32, 32, 32), [(16, 16, 16)], 9.0)
+    distance = targets(labels)[DISTANCE][:8].copy()
+    assert 0 < distance.max() < SHALLOWEST
+    before = distance.copy()
+    deepened(distance, labels[:8].astype(np.int32))
+    assert np.array_equal(distance, before)
+
+
+def test_phantoms_are_learnt_from_as_labelled_volumes_are() -> None:
+    config = PhantomPiecesConfig(phantom=REPOSITORY / "configs/phantom/crowded.yaml", instrument="confocal", seeds=(3,))
+    task = SegmenterTask(SMALL.model_copy(update={"phantoms": (config,), "labelled_share": 1.0}))
+    drawn = next(iter(drawn_phantoms(config)))
+    sizes = np.bincount(drawn.labels.ravel())[1:]
+    assert np.cbrt(6 / np.pi * np.median(sizes[sizes > 0])) == pytest.approx(DIAMETER, rel=0.1)
+    assert np.corrcoef(drawn.image.ravel(), (drawn.labels > 0).ravel())[0, 1] > 0.25
+    assert task.batch(0, 0)["targets"][:, FOREGROUND].mean() > 0.02
+    assert task.metadata()["phantoms"] == 1
+    with pytest.raises(ConfigError, match="no such instrument"):
+        next(iter(drawn_phantoms(config.model_copy(update={"instrument": "sonar"}))))
 
 
 def test_labelled_volumes_come_on_the_network_s_grid() -> None:
