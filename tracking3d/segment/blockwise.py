@@ -1,7 +1,8 @@
 """Cells of a volume that does not fit into memory: from an OME-Zarr into an OME-Zarr, block by block.
 
-Blocks write their cores, each a chunk of its own, into a folder beside the result; when all are done the cells are
-numbered, and the labels streamed into the result. In memory are one block and a table of the cells.
+First the network looks at window after window, then basins are labelled in block after block. Windows and blocks are
+whole chunks of their own in a folder beside the result; when all are done the basins are joined to cells, and the
+labels streamed into the result. In memory are one window or one block, and tables of the basins.
 """
 
 from __future__ import annotations
@@ -9,23 +10,29 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import dask
+import dask.array
 import numpy as np
 from numpy.typing import NDArray
 
 from tracking3d.detections import Detections
 from tracking3d.labels import CHANNEL
-from tracking3d.segment.blocks import Core, Found, cores, joined
+from tracking3d.segment.blocks import Core, Joined, box, joined
 from tracking3d.segment.network.config import CellNetworkConfig
-from tracking3d.segment.network.heads import DIAMETER
-from tracking3d.segment.network.segmenter import SAME
+from tracking3d.segment.network.decode import certainty
+from tracking3d.segment.network.window import Finder
+from tracking3d.segment.uphill import Basins
 from volumes.errors import OutputError
-from volumes.shapes import AnyArray, Shape3
+from volumes.shapes import AnyArray
 from volumes.volume import Volume
 
+T = TypeVar("T")
+CHUNK = 64
+"""Side of the chunks in which the network's maps are kept; windows are whole ones."""
 log = logging.getLogger(__name__)
 
 
@@ -54,46 +61,69 @@ def segment_blockwise(
     ------
     OutputError : another format than OME-Zarr.
     """
-    from tracking3d.segment.network.prepare import finder_for, reader
+    from tracking3d.segment.network.prepare import finder_for
     from volumes.io import write
 
     if not out.name.endswith(".zarr"):
         raise OutputError("labels of blocks need a format that is written in blocks", file=out, remedy="Use .ome.zarr")
     settings = config or CellNetworkConfig()
-    finder, read = finder_for(settings, volume, channel), reader(volume, channel)
-    shape = volume.grid.shape
-    sides = shape if finder is None else finder.core_sides(settings.block)
-    places = list(cores(shape, sides))
+    finder = finder_for(settings, volume, channel)
+    if finder is None:
+        nothing = dask.array.zeros((1, *volume.grid.shape), np.uint16, chunks=CHUNK)
+        write(Volume(nothing, volume.grid, (CHANNEL,), volume.time_s, volume.valid), out)
+        return _table(volume, None, Joined([], np.zeros((0, 5)), np.zeros(0)))
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
-        stored = _scratch(Path(folder), len(places), sides)
-
-        def work(number: int) -> Found:
-            assert finder is not None  # noqa: S101 - without a finder there is no work
-            found = finder.block(read, places[number])
-            stored[(number, *(slice(0, n) for n in found.labels.shape))] = found.labels
-            return Found(np.zeros((0, 0, 0), np.int32), found.centre, found.voxels, found.confidence)
-
-        tables = [] if finder is None else _computed(work, len(places), scheduler)
-        cells = joined([(t.centre, t.voxels, t.confidence) for t in tables], SAME * DIAMETER)
-        labels = _Renumbered(stored, places, cells.numbers or [np.zeros(1, np.int64)] * len(places), shape)
+        stored, cells = _stored(_Work(finder, volume, channel, Path(folder)), settings.block, scheduler)
+        labels = _Renumbered(stored, finder, finder.blocks(settings.block), cells.numbers)
         write(Volume(labels, volume.grid, (CHANNEL,), volume.time_s, volume.valid), out)
-    factors = (1.0, 1.0, 1.0) if finder is None else finder.view.factors
-    return _table(volume, tables, cells.numbers, factors)
+    return _table(volume, finder, cells)
 
 
-def _scratch(folder: Path, number: int, sides: Shape3) -> Any:  # noqa: ANN401 - zarr is untyped here
-    """(blocks, z, y, x) of cores, a chunk each."""
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What every worker needs to know."""
+
+    finder: Finder
+    volume: Volume
+    channel: int
+    folder: Path
+
+
+def _stored(work: _Work, side: int, scheduler: str) -> tuple[Any, Joined]:
+    """(blocks, z, y, x) of the blocks' own labels, on disk, and the cells that they make up."""
+    from tracking3d.segment.network.prepare import reader
+
+    finder, read = work.finder, reader(work.volume, work.channel)
+    coarse, sides, blocks = finder.view.coarse, finder.sides(side), finder.blocks(side)
+    maps = _array(work.folder / "maps.zarr", (2, *coarse), (2, *(min(CHUNK, n) for n in coarse)), "float16")
+    labels = _array(work.folder / "labels.zarr", (len(blocks), *sides), (1, *sides), "int32")
+
+    def look(window: Core) -> None:
+        maps[(slice(None), *box(window))] = finder.said(read, window)
+
+    def label(number: int) -> Basins:
+        found = finder.basins(maps, blocks[number])
+        labels[(number, *(slice(0, n) for n in found.labels.shape))] = found.labels
+        return replace(found, labels=np.zeros((0, 0, 0), np.int32))
+
+    def labelled(number: int, voxels: NDArray[np.int64]) -> NDArray[np.int32]:
+        there: NDArray[np.int32] = labels[number][tuple((voxels - [begin for begin, _ in blocks[number]]).T)]
+        return there
+
+    _computed(look, finder.windows(), scheduler)
+    tables = _computed(label, range(len(blocks)), scheduler)
+    return labels, finder.accepted(joined(tables, blocks, finder.drawn, finder.decoder.depth, labelled))
+
+
+def _array(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], kind: str) -> Any:  # noqa: ANN401 - zarr is untyped
     import zarr
 
-    return zarr.create_array(
-        str(folder / "cores.zarr"), shape=(number, *sides), chunks=(1, *sides), dtype="int32", fill_value=0
-    )
+    fast = zarr.codecs.BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
+    return zarr.create_array(str(path), shape=shape, chunks=chunks, dtype=kind, compressors=fast, fill_value=0)
 
 
-def _computed(work: Callable[[int], Found], number: int, scheduler: str) -> list[Found]:
-    import dask
-
-    tasks = [dask.delayed(work, pure=False)(i) for i in range(number)]
+def _computed(work: Callable[[Any], T], parts: Sequence[Any], scheduler: str) -> list[T]:
+    tasks = [dask.delayed(work, pure=False)(part) for part in parts]
     if "://" not in scheduler:
         return list(dask.compute(*tasks, scheduler=scheduler))
     from dask.distributed import Client
@@ -102,25 +132,17 @@ def _computed(work: Callable[[int], Found], number: int, scheduler: str) -> list
         return list(dask.compute(*tasks))
 
 
-def _table(
-    volume: Volume, tables: Sequence[Found], numbers: Sequence[NDArray[np.int64]], factors: Sequence[float]
-) -> Detections:
-    """The cells in the order of their labels, each as the first block saw it that found it."""
-    if not tables or not sum(len(table.centre) for table in tables):
+def _table(volume: Volume, finder: Finder | None, cells: Joined) -> Detections:
+    """The cells in the order of their labels."""
+    number = len(cells.peaks)
+    features = {"label": np.arange(1, number + 1), "confidence": certainty(cells)}
+    if finder is None or not number:
         log.warning("no cell found in the volume at %g s", volume.time_s)
-        nothing = {"label": np.zeros(0, np.int64), "confidence": np.zeros(0)}
-        return Detections.of(np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0), features=nothing)
-    centre = np.concatenate([table.centre for table in tables]) * factors - 0.5
-    voxels = np.concatenate([table.voxels for table in tables])
-    confidence = np.concatenate([table.confidence for table in tables])
-    label, first = np.unique(np.concatenate([part[1:] for part in numbers]), return_index=True)
-    placed = volume.grid.to_world(centre[first])
-    return Detections.of(
-        np.zeros(len(first), int),
-        placed,
-        voxels[first] * float(np.prod(volume.grid.spacing_um)),
-        features={"label": label, "confidence": confidence[first]},
-    )
+        return Detections.of(np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0), features=features)
+    steps = np.array(finder.view.steps)
+    placed = volume.grid.to_world((cells.centre + 0.5) * steps - 0.5)
+    sizes = cells.voxels * float(np.prod(steps) * np.prod(volume.grid.spacing_um))
+    return Detections.of(np.zeros(number, int), placed, sizes, features=features)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,13 +150,13 @@ class _Renumbered:
     """The labels (1, z, y, x) with the numbers of the whole volume, read from the blocks when they are asked for."""
 
     stored: Any
-    places: Sequence[Core]
+    finder: Finder
+    blocks: Sequence[Core]
     numbers: Sequence[NDArray[np.int64]]
-    extent: Shape3
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (1, *self.extent)
+        return (1, *self.finder.view.shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -144,17 +166,19 @@ class _Renumbered:
     def __getitem__(self, key: Any, /) -> AnyArray:  # noqa: ANN401 - as volumes.volume.LazyArray has it
         channel, *spatial = key if isinstance(key, tuple) else (key,)
         spatial += [slice(None)] * (3 - len(spatial))
-        ranges = [range(*part.indices(n)) for part, n in zip(spatial, self.extent, strict=True)]
-        out = np.zeros([len(r) for r in ranges], self.dtype)
-        for number, shared in self._meeting(ranges):
-            core = self.places[number]
-            inside = tuple(slice(a - c[0], b - c[0]) for (a, b), c in zip(shared, core, strict=True))
-            there = tuple(slice(a - r.start, b - r.start) for (a, b), r in zip(shared, ranges, strict=True))
-            out[there] = self.numbers[number].astype(self.dtype)[self.stored[(number, *inside)]]
+        asked = [part.indices(n)[:2] for part, n in zip(spatial, self.finder.view.shape, strict=True)]
+        places = self.finder.places((asked[0], asked[1], asked[2]))
+        seen = [range(int(place[0]), int(place[-1]) + 1) for place in places]
+        drawn = np.zeros([len(r) for r in seen], self.dtype)
+        for number, shared in self._meeting(seen):
+            inside = tuple(slice(a - c[0], b - c[0]) for (a, b), c in zip(shared, self.blocks[number], strict=True))
+            there = tuple(slice(a - r.start, b - r.start) for (a, b), r in zip(shared, seen, strict=True))
+            drawn[there] = self.numbers[number].astype(self.dtype)[self.stored[(number, *inside)]]
+        out: AnyArray = drawn[np.ix_(*(place - r.start for place, r in zip(places, seen, strict=True)))]
         return out if isinstance(channel, int) else out[None]
 
-    def _meeting(self, ranges: Sequence[range]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-        for number, core in enumerate(self.places):
-            shared = [(max(a, r.start), min(b, r.stop)) for (a, b), r in zip(core, ranges, strict=True)]
+    def _meeting(self, seen: Sequence[range]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+        for number, block in enumerate(self.blocks):
+            shared = [(max(a, r.start), min(b, r.stop)) for (a, b), r in zip(block, seen, strict=True)]
             if all(a < b for a, b in shared):
                 yield number, shared

@@ -57,26 +57,32 @@ class TestCells:
         assert ((cells.confidence > 0.2) & (cells.confidence <= 1)).all()
         assert cells.labels.data.dtype == np.uint16
 
-    @pytest.mark.parametrize("shape", [(30, 36, 180), (118, 30, 118)])
-    def test_blocks_find_what_the_whole_does(self, balls: Balls, shape: tuple[int, int, int]) -> None:
-        image = volume(balls(shape, 50))
-        whole, tiled = found(image), found(image, block=112)
-        assert score(whole.labels, tiled.labels, 0.9).ap == 1
-        assert np.allclose(np.sort(whole.confidence), np.sort(tiled.confidence), atol=0.01)
+    @pytest.mark.parametrize(("block", "spacing"), [(64, 1.0), (30, 1.0), (16, 0.4), (40, 2.0)])
+    @pytest.mark.parametrize("shape", [(30, 36, 180), (98, 30, 98)])
+    def test_blocks_find_what_the_whole_does(
+        self, balls: Balls, shape: tuple[int, int, int], block: int, spacing: float
+    ) -> None:
+        image = volume(balls(shape, 50), (spacing,) * 3)
+        whole, tiled = found(image, block=200), found(image, block=block)
+        assert len(whole.confidence) > 5 or spacing != 1
+        assert np.array_equal(whole.labels.channel(), tiled.labels.channel())
+        assert np.allclose(whole.confidence, tiled.confidence, rtol=1e-6)
 
-    def test_a_zarr_is_worked_on_in_blocks(self, balls: Balls, tmp_path: Path) -> None:
-        image = volume(balls((30, 118, 118), 60), origin_um=(5.0, -3.0, 100.0))
-        config = CellNetworkConfig(diameter_um=SIZE, block=112)
-        table = segment_blockwise(image, tmp_path / "labels.ome.zarr", config)
-        labels, whole = volumes.read(tmp_path / "labels.ome.zarr"), found(image).labels
-        assert score(whole, labels, 0.9).ap == 1
+    @pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
+    @pytest.mark.parametrize("spacing", [1.0, 0.4])
+    def test_a_zarr_is_worked_on_in_blocks(self, balls: Balls, tmp_path: Path, spacing: float, scheduler: str) -> None:
+        image = volume(balls((30, 98, 180), 60), (spacing,) * 3, origin_um=(5.0, -3.0, 100.0))
+        config = CellNetworkConfig(diameter_um=SIZE, block=48)
+        table = segment_blockwise(image, tmp_path / "labels.ome.zarr", config, scheduler=scheduler)
+        labels, whole = volumes.read(tmp_path / "labels.ome.zarr"), found(image)
+        assert np.array_equal(whole.labels.channel(), labels.channel())
+        assert np.allclose(whole.confidence, table.features["confidence"], rtol=1e-6)
         assert labels.grid.is_close(image.grid)
         known = tracking3d.detect(labels)
         assert np.array_equal(known.features["label"], table.features["label"])
-        away = np.linalg.norm(known.zyx_um - table.zyx_um, axis=1)
-        assert np.median(away) < 0.1
-        assert away.max() < SIZE / 4
-        assert np.median(np.abs(known.volume_um3 / table.volume_um3 - 1)) < 0.02
+        # Where cells are drawn on a coarser grid, faces of the image cut its voxels.
+        assert np.allclose(known.zyx_um, table.zyx_um, atol=0.01 if spacing == 1 else 0.4)
+        assert np.allclose(known.volume_um3, table.volume_um3, rtol=0.01 if spacing == 1 else 0.1)
         assert list(tmp_path.iterdir()) == [tmp_path / "labels.ome.zarr"]
 
     @pytest.mark.parametrize("scale", [0.2, 7.0])
@@ -228,15 +234,12 @@ def test_a_missing_gpu_is_an_error(weights: Path, balls: Balls) -> None:
         found(volume(balls(20, 1)), weights=weights, device="cuda")
 
 
-@pytest.mark.parametrize(
-    ("seed", "shape", "least"),
-    # The last holds cells wider than the overlap, and pieces at the limit of confidence: not all are the same there.
-    [((5, 2), (48, 48, 160), 1.0), ((5, 1), (40, 40, 150), 0.9)],
-)
+@pytest.mark.parametrize(("seed", "shape"), [((5, 2), (48, 48, 160)), ((5, 1), (40, 40, 200))])
 def test_with_the_shipped_weights_blocks_find_what_the_whole_does(
-    seed: tuple[int, int], shape: tuple[int, int, int], least: float
+    seed: tuple[int, int], shape: tuple[int, int, int]
 ) -> None:
     image = volume(random_specimen(np.random.default_rng(seed), shape, 0.4).image)
-    whole, tiled = found(image), found(image, block=112)
+    whole, tiled = found(image, block=200), found(image, block=64)
     assert len(whole.confidence) > 20
-    assert score(whole.labels, tiled.labels, 0.9).ap >= least
+    assert np.array_equal(whole.labels.channel(), tiled.labels.channel())
+    assert np.array_equal(whole.confidence, tiled.confidence)

@@ -25,7 +25,7 @@ class CellNetworkConfig(DecoderConfig):
     diameter_um : of a typical cell, as a ball of its volume; left out, it is estimated from the image.
     foreground, confidence, depth : how cells are read from the network's maps.
     min_volume_um3 : smaller cells are dropped; left out, 0.05 of a ball of the diameter.
-    block : side of what the network sees at once, in voxels of its grid, of which 14 make a cell's diameter.
+    block : side of what is labelled at once, in voxels of the image; cells are the same whatever it is.
     device : where the network runs.
     precision : of its convolutions; auto is bfloat16 where the device computes in it, else float32.
     """
@@ -34,7 +34,7 @@ class CellNetworkConfig(DecoderConfig):
     weights: Path | None = None
     diameter_um: float | None = Field(None, gt=0, allow_inf_nan=False)
     min_volume_um3: float | None = Field(None, gt=0, allow_inf_nan=False)
-    block: int = Field(160, ge=96, multiple_of=8)
+    block: int = Field(128, ge=16)
     device: DeviceName = "cpu"
     precision: Arithmetic = "auto"
 

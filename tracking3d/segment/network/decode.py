@@ -11,15 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.special import expit
 
-from tracking3d.segment.basins import basins
+from tracking3d.segment.blocks import Joined, joined
 from tracking3d.segment.network.decoder_config import DecoderConfig
 from tracking3d.segment.network.heads import DIAMETER, DISTANCE, FOREGROUND
-from volumes.jit import kernel
-from volumes.shapes import AnyArray, ChannelVoxels, Voxels
+from tracking3d.segment.uphill import Basins, Part, basins_of
+from volumes.shapes import ChannelVoxels, Voxels
 
-SMOOTHING = 1.0
-"""σ of the Gaussian over the distance, in voxels of the network's grid."""
+SMOOTHING, REACH = 1.0, 3
+"""σ of the Gaussian over the distance, and where it is cut off, in voxels of the network's grid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ def decode(
 def smoothed(distance: Voxels) -> NDArray[np.float32]:
     """The distance as peaks are sought in it, on the network's grid."""
     out: NDArray[np.float32] = ndimage.gaussian_filter(
-        distance.clip(0), SMOOTHING, output=np.float32, truncate=3, mode="nearest"
+        distance.clip(0), SMOOTHING, output=np.float32, truncate=REACH / SMOOTHING, mode="nearest"
     )
     return out
 
@@ -72,40 +73,26 @@ def instances(logit: Voxels, distance: Voxels, settings: DecoderConfig, smallest
     settings : levels.
     smallest : voxels; what has fewer is dropped.
     """
+    z, y, x = logit.shape
+    shape, whole = (z, y, x), ((0, z), (0, y), (0, x))
+    found = basins_seen(logit, distance, settings, Part(shape, whole, whole))
+    cells = accepted(joined([found], [whole], shape, settings.depth), settings, smallest)
+    labels = cells.numbers[0].astype(np.int32)[found.labels]
+    return Instances(labels, certainty(cells), cells.centre, cells.voxels)
+
+
+def basins_seen(logit: Voxels, distance: Voxels, settings: DecoderConfig, part: Part) -> Basins:
+    """The basins of the distance inside the foreground, each voxel weighted by how certain that is."""
     level = float(np.log(settings.foreground / (1 - settings.foreground)))
-    labels = basins(distance.clip(0), logit > level, settings.depth)
-    return measured(labels, logit, distance, smallest, settings.confidence)
+    return basins_of(distance.clip(0), logit > level, expit(logit), part, settings.depth)
 
 
-def measured(
-    labels: NDArray[np.int32], logit: Voxels, distance: Voxels, smallest: float, confidence: float
-) -> Instances:
-    """Labels 1..n without those of too few voxels or too little confidence, with what is known of each."""
-    sums, peak = _sums(labels, np.ascontiguousarray(logit), np.ascontiguousarray(distance), int(labels.max(initial=0)))
-    count = sums[:, 0]
-    certain = sums[:, 1] / np.maximum(count, 1) * np.minimum(peak, 1)
-    kept = np.flatnonzero((count >= max(smallest, 1)) & (certain >= confidence))
-    kept = kept[kept > 0]
-    numbers = np.zeros(len(count), np.int32)
-    numbers[kept] = np.arange(1, len(kept) + 1)
-    mean = sums[kept, 1:] / count[kept, None]
-    return Instances(numbers[labels], certain[kept], mean[:, 1:], count[kept].astype(np.int64))
+def accepted(cells: Joined, settings: DecoderConfig, smallest: float) -> Joined:
+    """Only cells of so many voxels, and of which the network is certain enough; decided of each as a whole."""
+    return cells.only((cells.voxels >= max(smallest, 1)) & (certainty(cells) >= settings.confidence))
 
 
-@kernel
-def _sums(labels: AnyArray, logit: AnyArray, distance: AnyArray, n: int) -> tuple[AnyArray, AnyArray]:
-    """For 0..n: voxels, sums of certainty, z, y and x (n + 1, 5); the largest distance (n + 1,)."""
-    sums, peak = np.zeros((n + 1, 5)), np.zeros(n + 1)
-    for i in range(labels.shape[0]):
-        for j in range(labels.shape[1]):
-            for k in range(labels.shape[2]):
-                label = labels[i, j, k]
-                if label > 0:
-                    row = sums[label]
-                    row[0] += 1
-                    row[1] += 1 / (1 + np.exp(-logit[i, j, k]))
-                    row[2] += i
-                    row[3] += j
-                    row[4] += k
-                    peak[label] = max(peak[label], distance[i, j, k])
-    return sums, peak
+def certainty(cells: Joined) -> NDArray[np.float64]:
+    """(n,) how certain each is: the mean certainty of the foreground times the largest distance, of 0 to 1."""
+    out: NDArray[np.float64] = cells.sums[:, 1] / np.maximum(cells.voxels, 1) * np.minimum(cells.peaks, 1)
+    return out

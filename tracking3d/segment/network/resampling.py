@@ -2,7 +2,7 @@
 
 Voxel j of a grid f times as coarse lies at (j + ½) f − ½ of the fine one. Each new voxel is a mean weighted by a
 triangle, of half-width f where the new grid is coarser and 1 where it is finer (linear interpolation); beyond the
-volume's faces nothing counts. One small matrix an axis, so a block costs three products.
+volume's faces nothing counts. One axis follows the other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from volumes.shapes import Shape3, Triple, Voxels
+from volumes.jit import kernel
+from volumes.shapes import AnyArray, Shape3, Triple, Voxels
 
 Range = tuple[int, int]
 """First voxel, and the one behind the last, along an axis of the whole grid."""
@@ -43,22 +44,55 @@ def resampled(voxels: Voxels, held: Sequence[Range], wanted: Sequence[Range], fa
     wanted : ranges of the new grid.
     factors : old voxels to a new one along each axis.
     """
-    out = voxels.astype(np.float32, copy=False)
+    out = np.ascontiguousarray(voxels, np.float32)
     # The axis that shrinks most goes first.
     for axis in sorted(range(3), key=lambda a: (wanted[a][1] - wanted[a][0]) / voxels.shape[a]):
         if factors[axis] == 1 and held[axis] == wanted[axis]:
             continue
-        weights = _weights(held[axis], wanted[axis], factors[axis])
-        out = np.moveaxis(np.tensordot(weights, out, (1, axis)), 0, axis)
-    return np.ascontiguousarray(out)
-
-
-def _weights(held: Range, wanted: Range, factor: float) -> NDArray[np.float32]:
-    """(new, old) along one axis; rows sum to 1."""
-    place = (np.arange(*wanted) + 0.5) * factor - 0.5
-    # Beyond the last voxel its value goes on.
-    place = place.clip(held[0], held[1] - 1)
-    away = np.abs(place[:, None] - np.arange(*held)) / max(1.0, factor)
-    weight = np.maximum(1 - away, 0)
-    out: NDArray[np.float32] = (weight / weight.sum(1, keepdims=True)).astype(np.float32)
+        first, weights = _taps(held[axis], wanted[axis], factors[axis])
+        made = np.zeros((*out.shape[:axis], len(first), *out.shape[axis + 1 :]), np.float32)
+        # Products are summed in one order everywhere: two windows give a voxel the same value to the last bit.
+        if axis == 2:
+            _along_rows(out.reshape(-1, out.shape[2]), first, weights, made.reshape(-1, len(first)))
+        else:
+            before = int(np.prod(out.shape[:axis]))
+            _across_rows(out.reshape(before, out.shape[axis], -1), first, weights, made.reshape(before, len(first), -1))
+        out = made
     return out
+
+
+def _taps(held: Range, wanted: Range, factor: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Along one axis: (new,) the first voxel of the window that counts; (new, k) weights from there on, of sum 1."""
+    reach = max(1.0, factor)
+    # Beyond the last voxel its value goes on.
+    place = ((np.arange(*wanted) + 0.5) * factor - 0.5).clip(held[0], held[1] - 1)
+    first = np.ceil(place - reach).astype(np.int64)
+    at = first[:, None] + np.arange(math.floor(2 * reach) + 1)
+    weight = np.maximum(1 - np.abs(place[:, None] - at) / reach, 0)
+    weight[(at < held[0]) | (at >= held[1])] = 0
+    out: NDArray[np.float32] = (weight / weight.sum(1, keepdims=True)).astype(np.float32)
+    return first - held[0], out
+
+
+@kernel
+def _along_rows(voxels: AnyArray, first: AnyArray, weights: AnyArray, out: AnyArray) -> None:
+    for i in range(voxels.shape[0]):
+        for j in range(len(first)):
+            total = np.float32(0)
+            for k in range(weights.shape[1]):
+                weight = weights[j, k]
+                if weight != 0:
+                    total += weight * voxels[i, first[j] + k]
+            out[i, j] = total
+
+
+@kernel
+def _across_rows(voxels: AnyArray, first: AnyArray, weights: AnyArray, out: AnyArray) -> None:
+    for i in range(voxels.shape[0]):
+        for j in range(len(first)):
+            for k in range(weights.shape[1]):
+                weight = weights[j, k]
+                if weight != 0:
+                    row, made = voxels[i, first[j] + k], out[i, j]
+                    for x in range(len(row)):
+                        made[x] += weight * row[x]

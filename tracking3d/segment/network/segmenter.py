@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracking3d.labels import label_volume
-from tracking3d.segment.blocks import cores, joined
+from tracking3d.segment.blocks import Joined, box, joined
 from tracking3d.segment.network.config import CellNetworkConfig
-from tracking3d.segment.network.heads import DIAMETER
+from tracking3d.segment.network.decode import certainty
 from volumes.errors import ContentError
 from volumes.volume import Volume
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from tracking3d.segment.network.window import Finder, Maps
 
-SAME = 0.25
-"""Two blocks see one cell when its centres differ by less than this share of the typical diameter."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +43,10 @@ class Network:
     """Finds cells with a trained network.
 
     1. The size of a cell is estimated, unless it is given (:mod:`tracking3d.segment.network.scale`).
-    2. The image is resampled to 14 voxels a cell in blocks; the network says for each voxel how certain it is of a
+    2. The image is resampled to 14 voxels a cell in windows; the network says for each voxel how certain it is of a
        cell, and how deep inside one the voxel lies.
     3. Both are brought back to the image's grid. The peaks of the depth are the cells, and the foreground is divided
-       among them (:mod:`tracking3d.segment.network.decode`); blocks are joined (:mod:`tracking3d.segment.blocks`).
+       among them (:mod:`tracking3d.segment.network.decode`), in blocks (:mod:`tracking3d.segment.blocks`).
 
     Brightness may be scaled or shifted. Voxels without data count as background. Deterministic on one machine.
     """
@@ -72,22 +73,34 @@ class Network:
 
         _require_channel(volume)
         finder, read = finder_for(self.config, volume), reader(volume)
-        labels = np.zeros(volume.grid.shape, np.int32)
-        places, tables = [], []
         if finder is None:
             log.warning("no cell found in the volume at %g s", volume.time_s)
-            return Cells(label_volume(labels, volume), np.zeros(0), self.config.diameter_um or np.nan)
-        for core in cores(volume.grid.shape, finder.core_sides(self.config.block)):
-            found = finder.block(read, core)
-            places.append(tuple(slice(*side) for side in core))
-            labels[places[-1]] = found.labels
-            tables.append((found.centre, found.voxels, found.confidence))
-        cells = joined(tables, SAME * DIAMETER)
-        for place, numbers in zip(places, cells.numbers, strict=True):
-            labels[place] = numbers.astype(np.int32)[labels[place]]
-        if not len(cells.confidence):
+            nothing = np.zeros(volume.grid.shape, np.int32)
+            return Cells(label_volume(nothing, volume), np.zeros(0), self.config.diameter_um or np.nan)
+        maps = np.empty((2, *finder.view.coarse), np.float16)
+        for window in finder.windows():
+            maps[(slice(None), *box(window))] = finder.said(read, window)
+        labels, cells = _drawn(finder, maps, self.config.block)
+        if not len(cells.peaks):
             log.warning("no cell found in the volume at %g s", volume.time_s)
-        return Cells(label_volume(labels, volume), cells.confidence, finder.view.diameter_um)
+        if finder.drawn != volume.grid.shape:
+            labels = labels[np.ix_(*finder.places())]
+        return Cells(label_volume(labels, volume), certainty(cells), finder.view.diameter_um)
+
+
+def _drawn(finder: Finder, maps: Maps, side: int) -> tuple[NDArray[np.int32], Joined]:
+    """The cells, and their labels on the grid on which they are drawn."""
+    labels, blocks = np.empty(finder.drawn, np.int32), finder.blocks(side)
+    tables = []
+    for block in blocks:
+        tables.append(finder.basins(maps, block))
+        labels[box(block)] = tables[-1].labels
+    cells = finder.accepted(
+        joined(tables, blocks, finder.drawn, finder.decoder.depth, lambda _, voxels: labels[tuple(voxels.T)])
+    )
+    for block, numbers in zip(blocks, cells.numbers, strict=True):
+        labels[box(block)] = numbers.astype(np.int32)[labels[box(block)]]
+    return labels, cells
 
 
 def _require_channel(volume: Volume) -> None:

@@ -1,29 +1,38 @@
-"""The cells of a window of the image, from what the network says of it and of what surrounds it."""
+"""What the network says of an image, window by window, and the basins in blocks of that.
+
+The windows are the same whatever the blocks are, so that all blocks read the same maps.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tracking3d.segment.blocks import Found
-from tracking3d.segment.network.decode import instances, smallest_voxels, smoothed
+from tracking3d.segment.blocks import Core, Joined, cores, widened
+from tracking3d.segment.network.decode import REACH, accepted, basins_seen, smallest_voxels, smoothed
 from tracking3d.segment.network.decoder_config import DecoderConfig
 from tracking3d.segment.network.heads import DIAMETER, DISTANCE, FOREGROUND
 from tracking3d.segment.network.inference import HALO, UNIT, Predictor
 from tracking3d.segment.network.resampling import Range, coarse_shape, needed, resampled
 from tracking3d.segment.network.view import Ranges, Read, View, each
-from volumes.shapes import Triple
+from tracking3d.segment.uphill import Basins, Part
+from volumes.shapes import AnyArray, Shape3, Triple
 
-MARGIN = 24
-"""Voxels of the network's grid around a block's core in which cells are sought, so that those of the core are whole."""
+WINDOW, STRIDE = 160, 128
+"""Voxels of its grid that the network sees at once along each axis, and from one window to the next."""
+MARGIN = 8
+"""Voxels around a block in which paths are followed; however few, the cells are the same."""
+Maps: TypeAlias = NDArray[np.float16]
+"""(2, z, y, x): the foreground's logit and the smoothed distance, on the network's grid."""
 
 
 @dataclass(frozen=True, eq=False)
 class Finder:
-    """All that is needed to find the cells of any window of one image.
+    """All that is needed to find the cells of one image.
 
     Parameters
     ----------
@@ -40,37 +49,48 @@ class Finder:
     decoder: DecoderConfig
     smallest: float
 
-    def core_sides(self, block: int) -> tuple[int, int, int]:
-        """Voxels of the image along each axis that one block answers for, when the network sees ``block`` at once."""
-        return each(self._core_side, self.view.shape, self.view.coarse, self.view.factors, (block,) * 3)
+    @property
+    def drawn(self) -> Shape3:
+        """The shape of the grid on which cells are drawn: the image's, or a coarser one."""
+        return coarse_shape(self.view.shape, self.view.steps)
 
-    def _core_side(self, size: int, coarse: int, factor: float, block: int) -> int:
-        return size if coarse <= block else max(1, int((block - 2 * (HALO + MARGIN + 1)) * factor))
+    def windows(self) -> list[Core]:
+        """Ranges of the network's grid that cover it once, each looked at apart from the others."""
+        return cores(self.view.coarse, each(lambda n: n if n <= WINDOW else STRIDE, self.view.coarse))
 
-    def block(self, read: Read, core: Ranges) -> Found:
-        """The cells of a block's core, numbered within the block, with what is known of each as a whole."""
-        view, steps = self.view, self.view.steps
-        drawn = coarse_shape(view.shape, steps)
-        around = each(_around, core, view.factors, steps, drawn)
-        logit, distance = self._maps(read, around)
-        cells = instances(logit, distance, self.decoder, self.smallest / math.prod(steps))
-        begin = np.array([first for first, _ in around])
-        # In voxels of the network's grid, whatever the image's are.
-        centre = (cells.centre + begin + 0.5) * steps / np.array(view.factors)
-        labels = _drawn(cells.labels, around, core, steps)
-        there = np.flatnonzero(np.bincount(labels.ravel(), minlength=len(centre) + 1)[1:])
-        numbers = np.zeros(len(centre) + 1, np.int32)
-        numbers[there + 1] = np.arange(1, len(there) + 1)
-        return Found(numbers[labels], centre[there], cells.voxels[there], cells.confidence[there])
+    def blocks(self, side: int) -> list[Core]:
+        """Blocks of the grid on which cells are drawn, about so many voxels of the image wide."""
+        return cores(self.drawn, self.sides(side))
 
-    def _maps(self, read: Read, wanted: Ranges) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The foreground's logit and the smoothed distance in ranges of the grid on which cells are drawn."""
-        view = self.view
-        back: Triple = each(lambda step, factor: step / factor, view.steps, view.factors)
-        held = each(_widened, each(needed, wanted, back, view.coarse), view.coarse)
-        heads = self.predictor.maps(view.shown(read, held, self.bounds))
-        logit = resampled(heads[FOREGROUND], held, wanted, back)
-        return logit, resampled(smoothed(heads[DISTANCE]), held, wanted, back)
+    def sides(self, side: int) -> Shape3:
+        """How many voxels of that grid a block has along each axis."""
+        return each(lambda step, n: min(n, max(1, round(side / step))), self.view.steps, self.drawn)
+
+    def said(self, read: Read, window: Core) -> Maps:
+        """The maps of a window."""
+        held = each(_beyond, window, self.view.coarse)
+        heads = self.predictor.maps(self.view.shown(read, held, self.bounds))
+        near = widened(window, REACH, self.view.coarse)
+        distance = smoothed(heads[DISTANCE][_inside(held, near)])[_inside(near, window)]
+        return np.stack([heads[FOREGROUND][_inside(held, window)], distance]).astype(np.float16)
+
+    def basins(self, maps: Maps | Any, block: Core) -> Basins:  # noqa: ANN401 - zarr is untyped here
+        """The basins of a block, from the maps of the whole image (numpy or zarr)."""
+        seen = widened(block, MARGIN, self.drawn)
+        back: Triple = each(lambda step, factor: step / factor, self.view.steps, self.view.factors)
+        held = each(needed, seen, back, self.view.coarse)
+        said = np.asarray(maps[(slice(None), *(slice(*side) for side in held))], np.float32)
+        logit, distance = (resampled(part, held, seen, back) for part in said)
+        return basins_seen(logit, distance, self.decoder, Part(self.drawn, seen, block))
+
+    def accepted(self, cells: Joined) -> Joined:
+        """The cells that are large and certain enough."""
+        return accepted(cells, self.decoder, self.smallest / math.prod(self.view.steps))
+
+    def places(self, ranges: Ranges | None = None) -> tuple[AnyArray, AnyArray, AnyArray]:
+        """Along each axis, for all voxels of the image or those in ranges, the voxel of the drawn grid they lie in."""
+        wanted = ranges or each(lambda n: (0, n), self.view.shape)
+        return each(_nearest, wanted, self.view.steps, self.drawn)
 
 
 def smallest_cell(view: View, volume_um3: float | None) -> float:
@@ -82,24 +102,17 @@ def smallest_cell(view: View, volume_um3: float | None) -> float:
     return smallest_voxels(DIAMETER) * math.prod(view.factors)
 
 
-def _around(core: Range, factor: float, step: float, size: int) -> Range:
-    """The core and a margin, in voxels of the grid on which cells are drawn."""
-    margin = math.ceil(MARGIN * factor / step)
-    return max(0, math.floor(core[0] / step) - margin), min(size, math.ceil(core[1] / step) + margin)
-
-
-def _widened(inner: Range, size: int) -> Range:
+def _beyond(inner: Range, size: int) -> Range:
+    """What the network must see for its maps of a range."""
     begin = max(0, (inner[0] - HALO) // UNIT * UNIT)
     return begin, min(size, -(-(inner[1] + HALO) // UNIT) * UNIT)
 
 
-def _drawn(labels: NDArray[np.int32], held: Ranges, core: Ranges, steps: Triple) -> NDArray[np.int32]:
-    """The core on the image's own grid: each voxel has the label of the one it lies in."""
-    places = each(_nearest, held, core, steps)
-    return labels[np.ix_(*places)]
+def _inside(outer: Ranges, inner: Ranges) -> tuple[slice, slice, slice]:
+    return each(lambda o, i: slice(i[0] - o[0], i[1] - o[0]), outer, inner)
 
 
-def _nearest(held: Range, core: Range, step: float) -> NDArray[np.int64]:
-    place = np.floor((np.arange(*core) + 0.5) / step).astype(np.int64)
-    inside: NDArray[np.int64] = (place - held[0]).clip(0, held[1] - held[0] - 1)
+def _nearest(wanted: Range, step: float, size: int) -> NDArray[np.int64]:
+    place = np.floor((np.arange(*wanted) + 0.5) / step).astype(np.int64)
+    inside: NDArray[np.int64] = place.clip(0, size - 1)
     return inside
