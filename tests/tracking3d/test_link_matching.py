@@ -79,6 +79,18 @@ def test_prices_prove_the_optimum(seed: int):
 
 @given(SEEDS)
 @settings(deadline=None, max_examples=50)
+def test_a_columns_price_is_what_the_total_loses_without_it(seed: int):
+    gain, there = _graph(seed)
+    row, column = np.nonzero(there)
+    made = graph(row, column, gain[row, column], *gain.shape)
+    total = open_all(made, len(gain))
+    for lost in range(gain.shape[1]):
+        without = there & (np.arange(gain.shape[1]) != lost)
+        assert made.price[len(gain) + lost] == pytest.approx(total - _optimum(gain, without), abs=1e-9)
+
+
+@given(SEEDS)
+@settings(deadline=None, max_examples=50)
 def test_a_trial_that_is_taken_back_leaves_no_trace(seed: int):
     gain, there = _graph(seed)
     rng = np.random.default_rng(seed)
@@ -168,7 +180,7 @@ def test_packing_of_crowded_bundles_loses_a_percent_at_most():
 def test_packing_of_a_real_scene_reaches_the_integer_optimum_to_a_thousandth(embryo: Tracks):
     cells = scene(embryo.detections)
     rates = Rates()
-    motion = learnt(cells, first_links(cells, Gate()), 3)
+    motion = learnt(cells, first_links(cells, Gate(), np.ones(len(cells), bool)), 3)
     found, volume = candidates(cells, motion, Gate()), volumes(cells, np.full(len(cells), -1))
     gain = link_gain(cells, found, motion, volume, rates)
     splits = triplets(cells, found, motion, volume, rates, Habits())

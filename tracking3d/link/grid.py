@@ -59,6 +59,8 @@ def _extents(zyx: Points, first: NDArray[np.int64]) -> tuple[Points, NDArray[np.
     low, side, boxes = np.zeros((frames, 3)), np.ones(frames), np.ones((frames, 3), np.int64)
     for f in range(frames):
         n = first[f + 1] - first[f]
+        if n == 0:
+            continue
         span = np.zeros(3)
         for axis in range(3):
             along = np.sort(zyx[first[f] : first[f + 1] : max(1, n // SAMPLE), axis])

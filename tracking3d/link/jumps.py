@@ -12,11 +12,9 @@ from tracking3d.link.candidates import Candidates
 from tracking3d.link.divisions import Triplets
 from tracking3d.link.likelihood import Rates
 from tracking3d.link.scene import Scene
-from volumes.jit import kernel
+from volumes.jit import inlined, kernel
 from volumes.shapes import Points
 
-RIVALS = 2
-"""Links kept of each cell over each gap, the likeliest."""
 SEPARATED = 0.8
 """Share of a daughter's way from its mother that lies behind it one frame after the division."""
 
@@ -32,7 +30,7 @@ class Jumps(NamedTuple):
     ----------
     cells : (j, 3) the cell before, the one after, and the sister of the latter, −1 where nothing divides.
     whole : (j,) whether both sisters come after the frame, so that their mother is what passes through it.
-    frame : (j,) the frame that is jumped over.
+    frame : (j,) the frame that is jumped over; it holds other cells.
     zyx : (j, 3) where the cell would have been, µm.
     log_volume : (j,) natural logarithm of its volume, NaN unknown.
     gain : (j,) log odds of the link or the division; that the cell was missed in the frame is not counted.
@@ -51,15 +49,17 @@ def jumps(scene: Scene, found: Candidates, gain: NDArray[np.float64], splits: Tr
     made = [_of_links(scene, found, gain, rates), *_of_divisions(scene, splits)]
     cells, whole, frame, zyx, volume, worth = (np.concatenate(column) for column in zip(*made, strict=True))
     order = np.argsort(frame, kind="stable")
+    order = order[np.isin(frame[order], scene.frames)]
     worth = worth - log(rates.miss)
     return Jumps(cells[order], whole[order], frame[order], zyx[order], volume[order], worth[order])
 
 
 def _of_links(scene: Scene, found: Candidates, gain: NDArray[np.float64], rates: Rates) -> Jumps:
-    link = np.flatnonzero(_unexplained(found.start, found.later, found.gap, gain, log(rates.miss)))
-    step = np.concatenate([np.zeros(0, np.int64), *(np.arange(1, gap) for gap in found.gap[link])])
-    link = np.repeat(link, found.gap[link] - 1)
-    before, after = found.pairs[link].T
+    link = _unexplained(found.start, found.later, found.gap, gain, log(rates.miss))
+    passed = found.gap[link] - 1
+    step = np.arange(passed.sum()) - np.repeat(np.cumsum(passed) - passed, passed) + 1
+    link = np.repeat(link, passed)
+    before, after = found.earlier[link], found.later[link]
     share = (step / found.gap[link])[:, None]
     volume = _either(scene.log_volume[before], scene.log_volume[after])
     place = (1 - share) * scene.zyx[before] + share * scene.zyx[after]
@@ -99,23 +99,30 @@ def _unexplained(
     gap: NDArray[np.int64],
     gain: NDArray[np.float64],
     log_miss: float,
-) -> NDArray[np.bool_]:
-    """(m,) links over a gap of a gain above 0 that no two links through a cell in between explain, the best of each."""
-    out = np.zeros(len(later), np.bool_)
+) -> NDArray[np.int64]:
+    """Links over a gap of a gain above 0 that no two links through a cell in between explain, the best of each."""
+    out = [0 for _ in range(0)]
     for cell in range(len(start) - 1):
-        for k in range(start[cell], start[cell + 1]):
-            if gap[k] < 2 or gain[k] <= 0:
-                continue
-            better = 0
-            for i in range(start[cell], start[cell + 1]):
-                better += gap[i] == gap[k] and (gain[i] > gain[k] or (gain[i] == gain[k] and i < k))
-            ideal = 2 * (gain[k] - (gap[k] - 1) * log_miss)
-            if better < RIVALS:
-                out[k] = _through(start, later, gap, gain, cell, k) <= ideal - USUAL
-    return out
+        k, end = start[cell], start[cell + 1]
+        while k < end and gap[k] < 2:
+            k += 1
+        while k < end:
+            best, second, step = -1, -1, gap[k]
+            while k < end and gap[k] == step:
+                if gain[k] > 0 and (best < 0 or gain[k] > gain[best]):
+                    best, second = k, best
+                elif gain[k] > 0 and (second < 0 or gain[k] > gain[second]):
+                    second = k
+                k += 1
+            for link in (best, second):
+                if link >= 0:
+                    usual = 2 * (gain[link] - (step - 1) * log_miss) - USUAL
+                    if not _through(start, later, gap, gain, cell, link, usual):
+                        out.append(link)
+    return np.array(out, np.int64)
 
 
-@kernel
+@inlined
 def _through(
     start: NDArray[np.int64],
     later: NDArray[np.int64],
@@ -123,13 +130,15 @@ def _through(
     gain: NDArray[np.float64],
     cell: int,
     k: int,
-) -> float:
-    """The largest gain of two links from a cell through another to where its link k leads, −∞ where there are none."""
-    best = -np.inf
+    least: float,
+) -> bool:
+    """Whether two links from a cell through another to where its link k leads gain more than ``least``."""
     for i in range(start[cell], start[cell + 1]):
         if gap[i] >= gap[k]:
             break
         for j in range(start[later[i]], start[later[i] + 1]):
-            if later[j] == later[k]:
-                best = max(best, gain[i] + gain[j])
-    return best
+            if gap[i] + gap[j] > gap[k]:
+                break
+            if later[j] == later[k] and gain[i] + gain[j] > least:
+                return True
+    return False

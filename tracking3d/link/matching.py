@@ -110,11 +110,15 @@ def match(
 
 @kernel
 def open_all(graph: Graph, n_rows: int) -> float:
-    """Let every place in; returns the total gain."""
-    graph.open[n_rows:] = True
+    """Let every place in, one column after the other; returns the total gain.
+
+    Of all prices that prove the optimum these are the columns' highest and the rows' lowest (Demange, Gale & Sotomayor,
+    Journal of Political Economy 94, 1986): a column's price is what the total would lose without it, all else open.
+    """
+    graph.open[:n_rows] = True
     total = 0.0
-    for row in range(n_rows):
-        total += opened(row, graph)
+    for column in range(n_rows, len(graph.price)):
+        total += opened(column, graph)
     return total
 
 
@@ -138,10 +142,19 @@ def opened(place: int, graph: Graph) -> float:
     """Let a place in and make the matching optimal again; returns the change of the total gain (≥ 0)."""
     graph.open[place] = True
     save(place, graph)
-    best = asked(place, graph)
+    best, nearest = 0.0, -1
+    for k in range(graph.start[place], graph.start[place + 1]):
+        j = int(graph.other[k])
+        if graph.open[j] and graph.gain[k] - graph.price[j] > best:
+            best, nearest = graph.gain[k] - graph.price[j], j
     graph.price[place] = best
-    if best <= 0.0:
+    if nearest < 0:
         return 0.0
+    if graph.mate[nearest] < 0:
+        save(nearest, graph)
+        graph.mate[place] = nearest
+        graph.mate[nearest] = place
+        return best
     shortest, free, yielding, settled, seen = _search(place, graph)
     graph.price[place] -= shortest
     for j in settled:
@@ -153,16 +166,6 @@ def opened(place: int, graph: Graph) -> float:
     for j in seen:
         graph.distance[j] = np.inf
     return best - shortest
-
-
-@kernel
-def asked(place: int, graph: Graph) -> float:
-    """The least price of a place that the prices of the open places about it allow."""
-    best = 0.0
-    for k in range(graph.start[place], graph.start[place + 1]):
-        if graph.open[graph.other[k]]:
-            best = max(best, graph.gain[k] - graph.price[graph.other[k]])
-    return best
 
 
 @inlined

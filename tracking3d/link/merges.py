@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
+from tracking3d.link.grid import Grid, grid, nearest_within
 from tracking3d.link.jumps import Jumps
 from tracking3d.link.likelihood import Rates, Volumes, appearing, vanishing
 from tracking3d.link.motion import Motion, log_student, student_scale
-from tracking3d.link.packing import Bundles
+from tracking3d.link.packing import HOPELESS, Bundles
 from tracking3d.link.scene import Scene
 from volumes.jit import inlined, kernel
 from volumes.shapes import Points
@@ -53,11 +53,25 @@ ASSUMED = Joining()
 """What is assumed of merges before any is seen."""
 
 
-class _Sizes(NamedTuple):
-    """Log volumes (n,) of the cells, and their log density among strangers."""
+class _Cells(NamedTuple):
+    """What speaks for and against each cell as a merged one.
 
+    Parameters
+    ----------
+    zyx : (n, 3) centres, µm.
+    reach : (n,) how far ways that pass through may be, µm.
+    log_volume : (n,) NaN where unknown.
+    log_stranger : (n,) log density of the volume among strangers, 0 where unknown.
+    alone : (n,) log odds of a merge over the cell's being a track of its own.
+    price : (n,) what each cell is worth elsewhere at least, as a parent and as a child together.
+    """
+
+    zyx: Points
+    reach: NDArray[np.float64]
     log_volume: NDArray[np.float64]
     log_stranger: NDArray[np.float64]
+    alone: NDArray[np.float64]
+    price: NDArray[np.float64]
 
 
 class Merges(NamedTuple):
@@ -130,8 +144,18 @@ NONE = Merges(_NOBODY, _NO_WAY, _NO_WAY, np.zeros((0, 2), bool), _NOTHING, _NOTH
 """No merges at all."""
 
 
-def merges(scene: Scene, ways: Jumps, motion: Motion, volume: Volumes, rates: Rates, habits: Joining) -> Merges:
+def merges(
+    scene: Scene,
+    ways: Jumps,
+    motion: Motion,
+    volume: Volumes,
+    rates: Rates,
+    habits: Joining,
+    price: NDArray[np.float64] | None = None,
+) -> Merges:
     """The likeliest merges of each cell among the jumps about it.
+
+    With prices (2 n,) of the cells as parents and as children, none of those that fall far short of them.
 
     The gain of two jumps of gains G₁, G₂, places x₁, x₂ and volumes V₁, V₂ through a cell at x of volume V is
 
@@ -139,35 +163,30 @@ def merges(scene: Scene, ways: Jumps, motion: Motion, volume: Volumes, rates: Ra
     + log N(log V/(V₁ + V₂); whole) − log p(log V), where the share w of the first is V₁/(V₁ + V₂) or ½, give or take
     a deviation that widens the Student t along x₁ − x₂. The cell whose share is likelier the larger passes through.
     """
-    near = [np.zeros((0, NEAREST), np.int64)]
-    cells = [np.zeros(0, np.int64)]
-    for place, frame in enumerate(scene.frames.tolist()):
-        first, last = np.searchsorted(ways.frame, (frame, frame + 1))
-        if last - first > 1:
-            found, near_them = _about(scene, place, ways, int(first), int(last))
-            cells.append(found)
-            near.append(near_them)
-    alone = log(habits.rate) - appearing(scene, rates) - vanishing(scene, rates) - scene.log_density
-    scaled = habits._replace(middle=habits.middle * float(motion.scale[0]))
-    sizes = _Sizes(scene.log_volume, volume.log_stranger)
-    row, pair, squared, grown, gain = _likeliest(
-        np.concatenate(cells), np.concatenate(near), ways, scene.zyx, sizes, alone, scaled
+    n = len(scene)
+    asked = np.zeros(2 * n) if price is None else price
+    cells = _Cells(
+        scene.zyx,
+        REACH * scene.spacing,
+        scene.log_volume,
+        volume.log_stranger,
+        log(habits.rate) - appearing(scene, rates) - vanishing(scene, rates) - scene.log_density,
+        asked[:n] + asked[n:],
     )
+    first = np.append(np.searchsorted(ways.frame, scene.frames), len(ways.frame))
+    scaled = habits._replace(middle=habits.middle * float(motion.scale[0]))
+    short = _asked(ways.cells, asked) - ways.gain
+    row, pair, squared, grown, gain = _likeliest(scene.first, cells, grid(ways.zyx, first), first, ways, short, scaled)
     larger, smaller = pair.T
     sides = np.column_stack([ways.whole[larger], ways.whole[smaller]])
     return Merges(row, ways.cells[larger], ways.cells[smaller], sides, squared, grown, gain)
 
 
-def _about(scene: Scene, place: int, ways: Jumps, first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cells of a frame with two jumps about them at least, and the jumps nearest to each, −1 where there are fewer."""
-    here = scene.cells(place)
-    reach = REACH * scene.spacing[here]
-    distance, way = cKDTree(ways.zyx[first:last]).query(
-        scene.zyx[here], k=range(1, NEAREST + 1), distance_upper_bound=float(np.nextafter(reach.max(), np.inf))
-    )
-    near = np.where(distance <= reach[:, None], way + first, -1)
-    two = near[:, 1] >= 0
-    return np.flatnonzero(two) + here.start, near[two]
+def _asked(ways: NDArray[np.int64], price: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(j,) what the cells of each way (j, 3) are priced at, the first as a parent, the others as children."""
+    child = price[len(price) // 2 :]
+    sister = np.where(ways[:, 2] >= 0, child[ways[:, 2]], 0.0)
+    return np.asarray(price[ways[:, 0]] + child[ways[:, 1]] + sister)
 
 
 def learnt_joining(merged: Merges, motion: Motion, cells: int, assumed: Joining = ASSUMED) -> Joining:
@@ -188,38 +207,65 @@ def learnt_joining(merged: Merges, motion: Motion, cells: int, assumed: Joining 
 
 @kernel
 def _likeliest(
-    cells: NDArray[np.int64],
-    near: NDArray[np.int64],
+    frames: NDArray[np.int64],
+    cells: _Cells,
+    boxes: Grid,
+    first: NDArray[np.int64],
     ways: Jumps,
-    zyx: Points,
-    sizes: _Sizes,
-    alone: NDArray[np.float64],
+    short: NDArray[np.float64],
     habits: Joining,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """The best merges of each cell: cell (k,), ways of the larger and the smaller (k, 2), and the figures of each."""
-    most = len(cells) * KEPT
-    cell, pair, made = np.empty(most, np.int64), np.empty((most, 2), np.int64), np.empty((most, 3))
+    """The best merges of each cell: cell (k,), ways of the larger and the smaller (k, 2), and the figures of each.
+
+    Cells of a frame begin at ``frames`` (f + 1,), the ways over it at ``first`` (f + 1,); ``short`` (j,) is by how much
+    each way falls short of its cells' prices.
+    """
+    room = KEPT * len(cells.zyx)
+    cell, pair, made = np.empty(room, np.int64), np.empty((room, 2), np.int64), np.empty((room, 3))
+    near, away = np.empty(NEAREST, np.int64), np.empty(NEAREST)
     count = 0
-    for row in range(len(cells)):
-        first = count
-        for i in range(near.shape[1]):
-            for j in range(i):
-                if near[row, i] < 0 or not _apart(cells[row], ways.cells[near[row, j]], ways.cells[near[row, i]]):
-                    continue
-                share, squared, grown, gain = _joined(cells[row], near[row, j], near[row, i], ways, zyx, sizes, habits)
-                gain += alone[cells[row]]
-                if gain <= 0.0 or (count == first + KEPT and gain <= made[count - 1, 2]):
-                    continue
-                at = min(count, first + KEPT - 1)
-                count = at + 1
-                while at > first and made[at - 1, 2] < gain:
-                    pair[at], made[at] = pair[at - 1], made[at - 1]
-                    at -= 1
-                pair[at, 0 if share >= 0.5 else 1] = near[row, j]
-                pair[at, 1 if share >= 0.5 else 0] = near[row, i]
-                made[at, 0], made[at, 1], made[at, 2] = squared, grown, gain
-        cell[first:count] = cells[row]
-    return cell[:count], pair[:count], made[:count, 0], made[:count, 1], made[:count, 2]
+    for f in range(len(frames) - 1):
+        if first[f + 1] - first[f] < 2:
+            continue
+        least = 2 * short[first[f] : first[f + 1]].min()
+        for m in range(frames[f], frames[f + 1]):
+            spare = _at_most(m, cells, habits) - cells.price[m] + HOPELESS
+            if spare <= least:
+                continue
+            begin = count
+            about = nearest_within(boxes, f, cells.zyx[m], cells.reach[m], near, away)
+            for i in range(about):
+                for j in range(i):
+                    one, other = near[j], near[i]
+                    if spare <= short[one] + short[other] or not _apart(m, ways.cells[one], ways.cells[other]):
+                        continue
+                    share, squared, grown, odds = _joined(m, one, other, ways, cells, habits)
+                    odds += cells.alone[m]
+                    gain = odds + ways.gain[one] + ways.gain[other]
+                    if gain <= 0.0 or odds - cells.price[m] + HOPELESS <= short[one] + short[other]:
+                        continue
+                    if count == begin + KEPT and gain <= made[count - 1, 2]:
+                        continue
+                    at = min(count, begin + KEPT - 1)
+                    count = at + 1
+                    while at > begin and made[at - 1, 2] < gain:
+                        pair[at], made[at] = pair[at - 1], made[at - 1]
+                        at -= 1
+                    pair[at, 0 if share >= 0.5 else 1] = one
+                    pair[at, 1 if share >= 0.5 else 0] = other
+                    made[at, 0], made[at, 1], made[at, 2] = squared, grown, gain
+            cell[begin:count] = m
+    made = made[:count].copy()
+    return cell[:count].copy(), pair[:count].copy(), made[:, 0], made[:, 1], made[:, 2]
+
+
+@inlined
+def _at_most(cell: int, cells: _Cells, habits: Joining) -> float:
+    """Log odds that no two ways through a cell exceed, besides their own gains."""
+    most = cells.alone[cell] + log_student(0.0, habits.middle)
+    if np.isfinite(cells.log_volume[cell]):
+        most += max(0.0, -log(habits.whole_spread) - 0.5 * log(2 * pi) - cells.log_stranger[cell])
+    return float(most)
 
 
 @inlined
@@ -234,16 +280,16 @@ def _apart(cell: int, one: NDArray[np.int64], other: NDArray[np.int64]) -> bool:
 
 @inlined
 def _joined(
-    cell: int, first: int, second: int, ways: Jumps, zyx: Points, sizes: _Sizes, habits: Joining
+    cell: int, first: int, second: int, ways: Jumps, cells: _Cells, habits: Joining
 ) -> tuple[float, float, float, float]:
-    """Share of the first way in a cell, squared distance from the weighted mean, growth, and log odds of the merge."""
+    """Share of the first way in a cell, squared distance from the weighted mean, growth, log odds besides the ways'."""
     one, other = ways.log_volume[first], ways.log_volume[second]
     known = np.isfinite(one) and np.isfinite(other)
     share, unsure = (1 / (1 + exp(other - one)), UNSURE) if known else (0.5, BLIND)
     apart, along, away = 1e-300, 0.0, 0.0
     for axis in range(3):
         across = ways.zyx[first, axis] - ways.zyx[second, axis]
-        offset = zyx[cell, axis] - ways.zyx[second, axis]
+        offset = cells.zyx[cell, axis] - ways.zyx[second, axis]
         apart += across * across
         along += across * offset
         away += offset * offset
@@ -251,10 +297,10 @@ def _joined(
     widened = 1 + unsure * unsure * apart / habits.middle**2
     off = along / apart - share
     squared = max(0.0, away - along * along / apart) + off * off * apart / widened
-    gain = ways.gain[first] + ways.gain[second] + log_student(squared, habits.middle) - 0.5 * log(widened)
+    odds = log_student(squared, habits.middle) - 0.5 * log(widened)
     grown = np.nan
-    if known and np.isfinite(sizes.log_volume[cell]):
-        grown = sizes.log_volume[cell] - log(exp(one) + exp(other))
+    if known and np.isfinite(cells.log_volume[cell]):
+        grown = cells.log_volume[cell] - log(exp(one) + exp(other))
         sigma = (grown - habits.whole) / habits.whole_spread
-        gain -= 0.5 * sigma * sigma + log(habits.whole_spread) + 0.5 * log(2 * pi) + sizes.log_stranger[cell]
-    return share + off * (1 - 1 / widened), squared, grown, gain
+        odds -= 0.5 * sigma * sigma + log(habits.whole_spread) + 0.5 * log(2 * pi) + cells.log_stranger[cell]
+    return share + off * (1 - 1 / widened), squared, grown, odds
