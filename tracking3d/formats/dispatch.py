@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +63,7 @@ def read_tracks(
 
 
 def write_tracks(tracks: Tracks, path: str | Path) -> None:
-    """Write tracks at once, in the format of the suffix.
+    """Write tracks at once, in the format of the suffix; of competing hypotheses all but a CSV hold the chosen alone.
 
     Raises
     ------
@@ -71,17 +71,33 @@ def write_tracks(tracks: Tracks, path: str | Path) -> None:
     TableError : tracks that the format cannot hold.
     """
     path = Path(path)
-    if path.name.endswith(NAPARI):
-        from tracking3d.formats.napari import write_napari as write
-    elif path.name.endswith((".csv", ".csv.gz")):
+    write = writer_of(path)
+    write(tracks if is_plain_csv(path) else tracks.cells(), path)
+
+
+def is_plain_csv(path: Path) -> bool:
+    """Whether a file of this name is a table of its own, and not napari's."""
+    return path.name.endswith((".csv", ".csv.gz")) and not path.name.endswith(NAPARI)
+
+
+def writer_of(path: Path) -> Callable[[Tracks, Path], None]:
+    """What writes tracks to a file of this name.
+
+    Raises
+    ------
+    OutputError : a suffix that is not known.
+    """
+    if is_plain_csv(path):
         from tracking3d.formats.table import write_tracks_csv as write
+    elif path.name.endswith(NAPARI):
+        from tracking3d.formats.napari import write_napari as write
     elif path.suffix == ".geff":
         from tracking3d.formats.geff import write_geff as write
     elif path.suffix == ".xml":
         from tracking3d.formats.trackmate_writer import write_trackmate as write
     else:
         raise OutputError("is no known format of tracks", file=path, remedy=f"Use {WRITTEN}")
-    write(tracks, path)
+    return write
 
 
 def _read_csv(path: Path, unit: str | None, dt_s: float | None) -> Tracks:

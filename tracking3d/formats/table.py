@@ -29,6 +29,8 @@ ADDED = ("track_id", "parent")
 """Columns that tracks add to the table of their detections."""
 MERGED = "merged_into"
 """Column that they add where cells were merged: the 0-based row of the detection, −1 for none."""
+CHOSEN = "chosen"
+"""Column that they add where hypotheses competed: 1 where the row is a cell, 0 where another was chosen."""
 
 
 def read_detections(path: str | Path, unit: str = "um", dt_s: float | None = None) -> Detections:
@@ -66,7 +68,8 @@ def read_tracks(path: str | Path, unit: str = "um", dt_s: float | None = None) -
     rows = read_rows(path)
     cells, parent = detections_of_rows(rows, path, unit, dt_s), _parents(rows, path)
     merged = whole_numbers(rows, MERGED, path, "Give row numbers, −1 for none") if MERGED in rows else None
-    return _tracks(cells, parent, path, merged)
+    chosen = whole_numbers(rows, CHOSEN, path, "Give 0 or 1") > 0 if CHOSEN in rows else None
+    return _tracks(cells, parent, path, merged, chosen)
 
 
 def read_parents(path: str | Path, detections: Detections) -> NDArray[np.int64]:
@@ -90,7 +93,7 @@ def write_detections(detections: Detections, path: str | Path) -> None:
 def write_tracks_csv(tracks: Tracks, path: str | Path, source_rows: pd.DataFrame | None = None) -> None:
     """Write one row a detection, in their order, with ``track_id`` and ``parent`` (0-based row, −1 at a root) added.
 
-    Where cells were merged, ``merged_into`` stands beside them.
+    Where cells were merged, ``merged_into`` stands beside them; where hypotheses competed, ``chosen``.
 
     Parameters
     ----------
@@ -106,8 +109,7 @@ def write_tracks_csv(tracks: Tracks, path: str | Path, source_rows: pd.DataFrame
     table = tracks.detections.as_frame() if source_rows is None else _renamed(source_rows)
     if len(table) != len(tracks):
         raise TableError(f"has {len(table)} rows, the tracks {len(tracks)}", field="source_rows")
-    table = table.assign(track_id=tracks.track_id, parent=tracks.parent)
-    write_frame(table if tracks.merged_into is None else table.assign(**{MERGED: tracks.merged_into}), Path(path))
+    write_frame(tracks.added_to(table), Path(path))
 
 
 def write_linked_rows(tracks: Tracks, source: str | Path, path: str | Path) -> None:
@@ -123,7 +125,7 @@ def detections_of_rows(rows: pd.DataFrame, path: str | Path, unit: str, dt_s: fl
     t = whole_numbers(rows, "t", path, "Count frames 0, 1, 2, …; give seconds per frame apart")
     zyx = np.column_stack([numbers(rows, axis, path) for axis in "zyx"])
     _refuse_repeated(rows, t, zyx, path)
-    used = {*NEEDED, *ADDED, MERGED, "id", "volume"}
+    used = {*NEEDED, *ADDED, MERGED, CHOSEN, "id", "volume"}
     features = {str(name): feature(rows[name]) for name in rows if name not in used}
     ids = whole_numbers(rows, "id", path, "Rename the column") if "id" in rows else None
     try:
@@ -133,10 +135,14 @@ def detections_of_rows(rows: pd.DataFrame, path: str | Path, unit: str, dt_s: fl
 
 
 def _tracks(
-    detections: Detections, parent: NDArray[np.int64], path: str | Path, merged_into: NDArray[np.int64] | None = None
+    detections: Detections,
+    parent: NDArray[np.int64],
+    path: str | Path,
+    merged_into: NDArray[np.int64] | None = None,
+    chosen: NDArray[np.bool_] | None = None,
 ) -> Tracks:
     try:
-        return Tracks(detections, parent, merged_into=merged_into)
+        return Tracks(detections, parent, None, merged_into, chosen)
     except TableError as error:
         raise in_file(error, path) from error
 
@@ -169,7 +175,7 @@ def _refuse_repeated(rows: pd.DataFrame, t: NDArray[np.int64], zyx: NDArray[np.f
 
 
 def _renamed(rows: pd.DataFrame) -> pd.DataFrame:
-    taken = {name: f"source_{name}" for name in (*ADDED, MERGED) if name in rows}
+    taken = {name: f"source_{name}" for name in (*ADDED, MERGED, CHOSEN) if name in rows}
     if taken:
         log.warning("the input's columns %s are kept as %s", [*taken], [*taken.values()])
     return rows.rename(columns=taken)

@@ -136,12 +136,13 @@ class ConstraintLinker:
         assumed = self.prior or Learnt(rates)
         kept = rivalry.kept(rivalry.likeliest, len(every))
         cells = among(every, kept, rivalry.pairs)
-        parent, known, before = first_links(cells, gate, kept), assumed, np.inf
+        parent, known, before, choices = first_links(cells, gate, kept), assumed, np.inf, None
         for left in reversed(range(self.config.passes)):
             motion, last = learnt(cells, parent, gate.steps), parent
-            choice = self._chosen(cells, gate, motion, volumes(cells, parent), known, rivalry)
+            choice = self._chosen(cells, gate, motion, volumes(cells, parent), known, rivalry, choices)
             parent, merged = choice.parents()
-            kept = choice.kept()
+            choices = choice.taken()[2]
+            kept = rivalry.kept(choices, len(cells))
             changed = np.count_nonzero(parent != last)
             # Counts within their own scatter (2 √changed) of what would be fewer are no sign yet.
             wandering = changed - 2 * np.sqrt(changed) > WANDERING * before
@@ -153,9 +154,19 @@ class ConstraintLinker:
         return choice
 
     def _chosen(
-        self, cells: Scene, gate: Gate, motion: Motion, volume: Volumes, known: Learnt, rivalry: Contest
+        self,
+        cells: Scene,
+        gate: Gate,
+        motion: Motion,
+        volume: Volumes,
+        known: Learnt,
+        rivalry: Contest,
+        before: NDArray[np.bool_] | None,
     ) -> Choice:
-        """The links, divisions, merges and hypotheses of the largest total gain under what has been learnt."""
+        """The links, divisions, merges and hypotheses of the largest total gain under what has been learnt.
+
+        ``before`` are the choices (k,) among hypotheses of the pass before.
+        """
         rates = known.rates
         found = candidates(cells, motion, gate)
         gain = link_gain(cells, found, motion, volume, rates)
@@ -165,15 +176,16 @@ class ConstraintLinker:
         places = graph(earlier, later, np.concatenate([gain, kept_out(cells, rates)]), n, n)
         total = open_all(places, n)
         splits = NONE
+        # Where hypotheses compete, all are still open, and the prices of what will be put out say nothing.
+        price = None if rivalry.count else places.price
         if self.config.divisions:
-            # Where hypotheses compete, all are still open, and the prices of what will be put out say nothing.
-            price = None if rivalry.count else places.price
             splits = triplets(cells, found, motion, volume, rates, known.habits, price)
-        joint = merges(cells, jumps(cells, found, gain, splits, rates), motion, volume, rates, known.joining)
+        ways = jumps(cells, found, gain, splits, rates)
+        joint = merges(cells, ways, motion, volume, rates, known.joining, price)
         bundles = joined([splits.bundles(n), joint.bundles(n)])
         if rivalry.count:
             alone = appearing(cells, rates) + vanishing(cells, rates)
-            packing, bundles = settled(rivalry, places, total, bundles, alone)
+            packing, bundles = settled(rivalry, places, bundles, alone, before)
         else:
             packing = packed(places, total, bundles)
         choice = Choice(splits, joint, rivalry, bundles, packing)
@@ -201,7 +213,7 @@ class Choice:
 
     def parents(self) -> tuple[NDArray[np.int64], Merges]:
         """Parents (n,), jumping over merges, and the merges that hold."""
-        divides, merge, _ = self._taken()
+        divides, merge, _ = self.taken()
         own = self.packing.parent[: len(self.packing.parent) - self.contest.count]
         parent = np.where(own == np.arange(len(own)), -1, own)
         for mother, first, second in self.splits.cells[divides]:
@@ -212,9 +224,9 @@ class Choice:
 
     def kept(self) -> NDArray[np.bool_]:
         """(n,) the cells that no choice among hypotheses puts out."""
-        return self.contest.kept(self._taken()[2], len(self.packing.parent) - self.contest.count)
+        return self.contest.kept(self.taken()[2], len(self.packing.parent) - self.contest.count)
 
-    def _taken(self) -> list[NDArray[np.bool_]]:
+    def taken(self) -> list[NDArray[np.bool_]]:
         """Which divisions, merges and choices hold."""
         ends = np.cumsum([len(self.splits.gain), len(self.joint.gain)])
         return np.split(self.packing.taken, ends)

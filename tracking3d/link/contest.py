@@ -23,8 +23,9 @@ from scipy.spatial import cKDTree
 from tracking3d.claims import confidences, rivals
 from tracking3d.detections import Detections
 from tracking3d.link.matching import Graph
+from tracking3d.link.neighbourhoods import bettered, rematched
 from tracking3d.link.packing import Bundles, Packing, joined, packed
-from tracking3d.link.scene import NEIGHBOURS, Scene, neighboured
+from tracking3d.link.scene import NEIGHBOURS, Scene, neighboured, scene
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,13 @@ class Contest:
     def count(self) -> int:
         """Number of contests."""
         return int(self.contest.max(initial=-1)) + 1
+
+    def of(self, n: int) -> NDArray[np.int64]:
+        """(n,) the contest of each cell, −1 for none."""
+        out = np.full(n, -1)
+        # Every member of a contest is put out by one of its choices at least, since another excludes it.
+        out[self.out] = np.repeat(self.contest, np.diff(self.start))
+        return out
 
     @property
     def likeliest(self) -> NDArray[np.bool_]:
@@ -127,30 +135,44 @@ def contest(detections: Detections, cells: Scene) -> Contest:
 
 
 def settled(
-    rivalry: Contest, places: Graph, total: float, others: Bundles, alone: NDArray[np.float64]
+    rivalry: Contest,
+    places: Graph,
+    others: Bundles,
+    alone: NDArray[np.float64],
+    before: NDArray[np.bool_] | None = None,
 ) -> tuple[Packing, Bundles]:
     """The packing of links, other bundles and choices, and all bundles, the choices last; changes the graph.
 
-    The choices enter first: before, all hypotheses are open, and what divisions and merges are worth beside links of
-    cells that will be put out says nothing.
+    The choices enter first: as long as all hypotheses are open, what divisions and merges are worth beside links of
+    cells that will be put out says nothing. Then neighbourhoods are bettered, and all is matched anew.
 
     Parameters
     ----------
     rivalry : the contests.
     places : the graph of the links, matched, with a cell of its own for each contest at the end.
-    total : gain of that matching.
     others : divisions and merges.
     alone : log p_appear + log p_vanish of each cell.
+    before : (k,) the choices to begin with; left out, they are made one by one, those that lose least first.
     """
     n = len(places.price) // 2
     most = np.zeros(2 * n)
     np.maximum.at(most, np.repeat(np.arange(2 * n), np.diff(places.start)), places.gain)
     np.maximum.at(most, others.place, others.worth[others.owner])
     choices = rivalry.bundles(n, alone, most)
-    first = packed(places, total, choices)
+    if before is None:
+        before = packed(places, 0.0, choices).taken
     every = joined([others, choices])
-    taken = np.concatenate([np.zeros(len(others.worth), bool), first.taken])
-    return packed(places, first.total, every, taken), every
+    taken = np.concatenate([np.zeros(len(others.worth), bool), before])
+    first = _with(taken, places, every)
+    better = bettered(first, every, rivalry.of(len(alone)), len(before))
+    return (first if (better == first.taken).all() else _with(better, places, every)), every
+
+
+def _with(taken: NDArray[np.bool_], places: Graph, bundles: Bundles) -> Packing:
+    """The packing that begins with some bundles, all else matched anew."""
+    closed = np.zeros(len(places.price), bool)
+    closed[bundles.place[taken[bundles.owner]]] = True
+    return packed(places, rematched(places, closed) + float(bundles.worth[taken].sum()), bundles, taken)
 
 
 def _choices(own: list[int], apart: dict[int, set[int]], sure: NDArray[np.float64]) -> list[frozenset[int]]:
@@ -182,6 +204,22 @@ def _complete(
         yield from _complete(chosen | {cell}, may - apart[cell] - {cell}, done - apart[cell], apart)
         may = may - {cell}
         done = done | {cell}
+
+
+def likeliest(detections: Detections) -> NDArray[np.bool_]:
+    """(n,) the detections of the largest probability by their confidences alone, of which no two exclude each other.
+
+    Raises
+    ------
+    TableError : claims or confidences that cannot be read.
+    """
+    if not len(detections):
+        return np.zeros(0, bool)
+    cells = scene(detections)
+    rivalry = contest(detections, cells)
+    out = np.ones(len(cells), bool)
+    out[cells.order] = rivalry.kept(rivalry.likeliest, len(cells))
+    return out
 
 
 def among(cells: Scene, kept: NDArray[np.bool_], pairs: NDArray[np.int64]) -> Scene:

@@ -20,6 +20,7 @@ from tracking3d.link.motion import learnt
 from tracking3d.link.packing import packed
 from tracking3d.link.scene import Scene, scene
 from tracking3d.tracks import Tracks
+from volumes.errors import TableError
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,14 @@ def correct(
 
     Raises
     ------
-    TableError : corrections that name no row, run against time or contradict each other.
+    TableError : corrections that name no row, run against time or contradict each other; tracks over competing
+        hypotheses.
     """
     t = tracks.detections.t
     pinned([*held, *corrections], t)
+    if tracks.chosen is not None:
+        remedy = "Correct tracks.cells(), whose rows are what was chosen"
+        raise TableError("holds hypotheses that were not chosen", field="tracks", remedy=remedy)
     weighed = _weighed(tracks, config or ConstraintConfig())
     order = weighed.cells.order
     place = np.argsort(order)

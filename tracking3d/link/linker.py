@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from tracking3d.claims import rivals
 from tracking3d.detections import Detections
 from tracking3d.link.config import CONFIGS, Kind, LinkerConfig, of_kind
 from tracking3d.tracks import Tracks
@@ -34,7 +35,8 @@ def link(
     Parameters
     ----------
     detections : cells of all frames, in any order.
-    kind : a linker's name, its configuration, or any object with a ``link`` method.
+    kind : a linker's name, its configuration, or any object with a ``link`` method. Where detections compete
+        (:mod:`tracking3d.claims`), only ``constraint`` chooses among them.
     labels, image : the movie the detections come from, for linkers that make use of it.
 
     Returns
@@ -43,14 +45,16 @@ def link(
 
     Raises
     ------
-    ConfigError : a kind that is not known.
+    ConfigError : a kind that is not known, or that would link detections that exclude each other.
     """
-    return _built(kind).link(detections, labels=labels, image=image)
+    named = of_kind(kind) if isinstance(kind, str) else kind
+    if isinstance(named, CONFIGS) and named.kind != "constraint" and len(rivals(detections)):
+        remedy = "Use kind constraint, or take the likeliest beforehand: tracking3d.link.contest.likeliest"
+        raise ConfigError("does not choose among competing detections", field="kind", value=named.kind, remedy=remedy)
+    return _built(named).link(detections, labels=labels, image=image)
 
 
-def _built(kind: WhichLinker) -> Linker:
-    if isinstance(kind, str):
-        return of_kind(kind).build()
+def _built(kind: LinkerConfig | Linker) -> Linker:
     if isinstance(kind, CONFIGS):
         return kind.build()
     if isinstance(kind, Linker):

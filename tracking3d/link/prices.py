@@ -79,9 +79,12 @@ def settled_prices(holding: Holding, graph: Graph) -> None:
 
 @kernel
 def _price_held(k: int, holding: Holding, graph: Graph) -> None:
-    """Price the places of a bundle that holds at what others would give for them, the rest of its worth shared out."""
+    """Price the places of a bundle that holds at what others would give for them, the rest of its worth shared out.
+
+    Places that no link leads to share it alone, where there are any: nobody else asks for less because of it.
+    """
     left = holding.worth[k]
-    size = holding.first[k + 1] - holding.first[k]
+    size, lone = holding.first[k + 1] - holding.first[k], 0
     for at in range(holding.first[k], holding.first[k + 1]):
         place = holding.place[at]
         least = 0.0
@@ -89,8 +92,13 @@ def _price_held(k: int, holding: Holding, graph: Graph) -> None:
             least = max(least, graph.gain[e] - graph.price[graph.other[e]])
         graph.price[place] = least
         left -= least
+        lone += graph.start[place] == graph.start[place + 1]
     for at in range(holding.first[k], holding.first[k + 1]):
-        graph.price[holding.place[at]] += max(0.0, left) / size
+        place = holding.place[at]
+        if lone == 0:
+            graph.price[place] += max(0.0, left) / size
+        elif graph.start[place] == graph.start[place + 1]:
+            graph.price[place] += max(0.0, left) / lone
 
 
 @kernel
