@@ -15,12 +15,12 @@ from tracking3d.segment.network.heads import DISTANCE, FOREGROUND, HEADS, SIZE
 class Blurred:
     """Says of bright smooth balls what a trained network would; the size head says nothing."""
 
-    def maps(self, voxels: np.ndarray) -> np.ndarray:
+    def maps(self, voxels: np.ndarray, heads: int = HEADS) -> np.ndarray:
         out = np.zeros((HEADS, *voxels.shape), np.float32)
         smooth = ndimage.gaussian_filter(voxels, 2.0, truncate=3)
         out[FOREGROUND], out[DISTANCE] = 20 * (smooth - 0.4), smooth
         out[SIZE] = 0
-        return out
+        return out[:heads]
 
 
 @pytest.fixture

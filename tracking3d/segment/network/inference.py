@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from tracking3d.segment.network.architecture import ArchitectureConfig, architecture_of
 from tracking3d.segment.network.build import build_network
 from tracking3d.segment.network.config import Arithmetic
+from tracking3d.segment.network.heads import HEADS
 from volumes.device import DeviceName, Precision, computing_in, require_device
 from volumes.errors import WeightsError
 from volumes.shapes import Voxels
@@ -40,11 +41,11 @@ class Predictor:
     device: torch.device
     precision: Precision
 
-    def maps(self, voxels: Voxels) -> NDArray[np.float32]:
-        """Normalised (z, y, x) → the heads (heads, z, y, x)."""
+    def maps(self, voxels: Voxels, heads: int = HEADS) -> NDArray[np.float32]:
+        """Normalised (z, y, x) → the first of the heads (heads, z, y, x)."""
         shown = torch.from_numpy(np.ascontiguousarray(voxels))[None, None].to(self.device)
         with torch.inference_mode(), computing_in(self.precision, self.device):
-            out: NDArray[np.float32] = self.network(shown)[0].float().cpu().numpy()
+            out: NDArray[np.float32] = self.network(shown, heads)[0].float().cpu().numpy()
         return out
 
 

@@ -45,13 +45,13 @@ class Padded(nn.Module):
         super().__init__()
         self.net, self.kind, self.unit = net, kind, unit
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The heads, as in :mod:`tracking3d.segment.network.heads`."""
+    def forward(self, x: Tensor, heads: int = HEADS) -> Tensor:
+        """The first ``heads`` of :mod:`tracking3d.segment.network.heads`."""
         z, y, w = x.shape[2:]
         # Statistics of a single coarse voxel would be none; torch's bfloat16 needs no fewer than the kernel has.
         spare = [max(3 * self.unit - n, -n % self.unit) for n in (w, y, z)]
         out: Tensor = self.net(functional.pad(x, (0, spare[0], 0, spare[1], 0, spare[2])))
-        return out[:, :, :z, :y, :w]
+        return out[:, :heads, :z, :y, :w]
 
     @property
     def encoder_parts(self) -> tuple[nn.Module, ...]:

@@ -45,8 +45,8 @@ class UNet(nn.Module):
         """The modules that lead to the coarsest features."""
         return self.enter, self.down, self.encoder
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The heads, as in :mod:`tracking3d.segment.network.heads`."""
+    def forward(self, x: Tensor, heads: int = HEADS) -> Tensor:
+        """The first ``heads`` of :mod:`tracking3d.segment.network.heads`."""
         shape = x.shape[2:]
         # Where an axis is shorter than the kernel, torch's bfloat16 convolutions are wrong on a CPU.
         spare = [max(SHORTEST * self.unit - n, -n % self.unit) for n in shape]
@@ -59,7 +59,8 @@ class UNet(nn.Module):
         for level in reversed(range(len(self.decoder))):
             # 1³ kernels and repetition commute; the fewer voxels go first.
             features = self.decoder[level](skips[level] + _doubled(self.up[level](features)))
-        out = _unfolded(self.leave(calmed(features)))
+        last = heads * PATCH**3
+        out = _unfolded(functional.conv3d(calmed(features), self.leave.weight[:last], self.leave.bias[:last]))
         return out[:, :, : shape[0], : shape[1], : shape[2]]
 
 
@@ -101,8 +102,8 @@ def _folded(x: Tensor) -> Tensor:
 def _unfolded(x: Tensor) -> Tensor:
     """Depth to space: (b, heads · 8, z, y, x) → (b, heads, 2z, 2y, 2x)."""
     b, _, z, y, w = x.shape
-    parts = x.reshape(b, HEADS, PATCH, PATCH, PATCH, z, y, w).permute(0, 1, 5, 2, 6, 3, 7, 4)
-    return parts.reshape(b, HEADS, z * PATCH, y * PATCH, w * PATCH)
+    parts = x.reshape(b, -1, PATCH, PATCH, PATCH, z, y, w).permute(0, 1, 5, 2, 6, 3, 7, 4)
+    return parts.reshape(b, -1, z * PATCH, y * PATCH, w * PATCH)
 
 
 def _doubled(x: Tensor) -> Tensor:
