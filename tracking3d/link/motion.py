@@ -18,6 +18,8 @@ TRUSTED = 3.0
 """Links that the assumed coefficients and scales weigh as much as."""
 ASSUMED = {"flow": 0.8, "own": 0.0}
 """Coefficients before any link is seen."""
+SETTLED = 1e-6
+"""Change of a coefficient below which it is found."""
 
 
 _STUDENT = lgamma((FREEDOM + 3) / 2) - lgamma(FREEDOM / 2) - 1.5 * log(FREEDOM * pi)
@@ -55,7 +57,9 @@ def learnt(scene: Scene, parent: NDArray[np.int64], steps: int) -> Motion:
     """
     single = _single(parent)
     after, before = velocities(scene, np.where(single, parent, -1))
-    motion = Motion(_expected(scene, after, before), _expected(scene, before, after), np.zeros(steps))
+    flow, own = ASSUMED["flow"], ASSUMED["own"]
+    ahead, behind = (_expected(scene.near, *ways, flow, own) for ways in ((after, before), (before, after)))
+    motion = Motion(ahead, behind, np.zeros(steps))
     return motion._replace(scale=_scales(scene, parent, single, motion))
 
 
@@ -142,35 +146,65 @@ def _single(parent: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.asarray((parent >= 0) & (count[parent] == 1))
 
 
-def _expected(scene: Scene, moved: Points, other: Points) -> Points:
-    """Displacements (n, 3) on one side of each cell, from those of its neighbours there and its own on the other."""
-    flow = neighbours_median(scene.near, moved)
-    out = np.zeros_like(scene.zyx)
-    has_flow, has_own = np.isfinite(flow[:, 0]), np.isfinite(other[:, 0])
-    for known, features, assumed in (
-        (has_flow & has_own, (flow, other), (ASSUMED["flow"], ASSUMED["own"])),
-        (has_flow & ~has_own, (flow,), (ASSUMED["flow"],)),
-        (~has_flow & has_own, (other,), (ASSUMED["own"],)),
-    ):
-        design = np.stack([feature[known] for feature in features], axis=-1)
-        out[known] = design @ _regressed(design, moved[known], np.array(assumed))
+@kernel
+def _expected(near: NDArray[np.int64], moved: Points, other: Points, flow: float, own: float) -> Points:
+    """Displacements (n, 3) on one side of each cell, from those of its neighbours there and its own on the other.
+
+    Coefficients are fitted to the displacements that are known, leaning on ``flow`` and ``own``, apart for cells that
+    have both, one, or none of the two.
+    """
+    around = neighbours_median(near, moved)
+    out = np.zeros_like(moved)
+    for has_flow, has_own in ((True, True), (True, False), (False, True)):
+        rows = np.flatnonzero((np.isfinite(around[:, 0]) == has_flow) & (np.isfinite(other[:, 0]) == has_own))
+        features = np.zeros((len(rows), 2, 3))
+        for k in range(len(rows)):
+            if has_flow:
+                features[k, 0] = around[rows[k]]
+            if has_own:
+                features[k, 1] = other[rows[k]]
+        beta = _regressed(features, moved[rows], flow, own, has_flow + has_own)
+        for k in range(len(rows)):
+            for axis in range(3):
+                out[rows[k], axis] = beta[0] * features[k, 0, axis] + beta[1] * features[k, 1, axis]
     return out
 
 
-def _regressed(design: NDArray[np.float64], target: Points, assumed: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Coefficients (c,) of target (n, 3) = design (n, 3, c) · β, robustly, leaning on assumed ones."""
-    seen = np.isfinite(target[:, 0])
-    x, y, beta = design[seen], target[seen], assumed
-    if not len(y):
+@kernel
+def _regressed(
+    features: NDArray[np.float64], target: Points, flow: float, own: float, used: int
+) -> NDArray[np.float64]:
+    """Coefficients (2,) of target (n, 3) = β₁ features₁ + β₂ features₂ (n, 2, 3), robustly, leaning on assumed ones.
+
+    Rows of an unknown target say nothing; of the features as many are used, the others are 0.
+    """
+    seen = np.flatnonzero(np.isfinite(target[:, 0]))
+    x, y, beta = features[seen], target[seen], np.array([flow, own])
+    if len(seen) == 0:
         return beta
-    size = TRUSTED * np.mean(x**2) + 1e-300
+    squared = np.empty(len(seen))
+    size = TRUSTED * (x * x).sum() / (3 * used * len(seen)) + 1e-300
     for _ in range(10):
-        squared = ((y - x @ beta) ** 2).sum(axis=1)
+        for k in range(len(y)):
+            squared[k] = 0.0
+            for axis in range(3):
+                squared[k] += (y[k, axis] - beta[0] * x[k, 0, axis] - beta[1] * x[k, 1, axis]) ** 2
         scale = np.median(squared) / 3 + 1e-300
-        weight = (FREEDOM + 3) / (FREEDOM + squared / scale)
-        weighted = (weight[:, None, None] * x).reshape(-1, len(beta)).T
-        normal = weighted @ x.reshape(-1, len(beta)) + size * np.eye(len(beta))
-        beta = np.linalg.solve(normal, weighted @ y.ravel() + size * assumed)
+        first, second, both, one, two = size, size, 0.0, size * flow, size * own
+        for k in range(len(y)):
+            weight = (FREEDOM + 3) / (FREEDOM + squared[k] / scale)
+            for axis in range(3):
+                first += weight * x[k, 0, axis] * x[k, 0, axis]
+                second += weight * x[k, 1, axis] * x[k, 1, axis]
+                both += weight * x[k, 0, axis] * x[k, 1, axis]
+                one += weight * x[k, 0, axis] * y[k, axis]
+                two += weight * x[k, 1, axis] * y[k, axis]
+        volume = first * second - both * both
+        fitted = np.array([(second * one - both * two) / volume, (first * two - both * one) / volume])
+        change = np.abs(fitted - beta).max()
+        beta = fitted
+        if change < SETTLED:
+            break
     return beta
 
 
