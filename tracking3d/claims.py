@@ -9,13 +9,17 @@ written alike, and a detection that claims nothing competes with none.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracking3d.detections import Detections
+from tracking3d.labels import label_volume, label_voxels
+from tracking3d.tracks import Tracks
 from volumes.errors import TableError
+from volumes.timelapse import TimeLapse
 
 CLAIMS = "claims"
 """Name of the feature."""
@@ -75,6 +79,45 @@ def rivals(detections: Detections) -> NDArray[np.int64]:
             return np.unique(np.concatenate(pairs), axis=0)
         pairs.append(np.column_stack([row[together], row[together + step]]))
         step += 1
+
+
+def painted(tracks: Tracks, pieces: TimeLapse) -> tuple[Tracks, TimeLapse]:
+    """The chosen cells of tracks over competing detections, and their labels.
+
+    Parameters
+    ----------
+    tracks : over detections that claim pieces.
+    pieces : the labels of these, one frame a frame of the tracks.
+
+    Returns
+    -------
+    The tracks without what was not chosen, with the feature ``label``; and the movie in which each chosen cell has that
+    number: the pieces that it claims.
+
+    Raises
+    ------
+    TableError : a detection past the movie's end, or two chosen ones that claim one piece.
+    """
+    cells = tracks.cells()
+    late = cells.detections.t >= len(pieces)
+    if late.any():
+        value = int(cells.detections.t.max())
+        raise TableError(f"lies past the {len(pieces)} frames of the pieces", field="t", value=value)
+    if len(rivals(cells.detections)):
+        remedy = "Link with kind constraint, which chooses"
+        raise TableError("two detections that were chosen claim one piece", field=CLAIMS, remedy=remedy)
+    own, label = claimed(cells.detections), np.zeros(len(cells), np.int64)
+    frames = []
+    for frame, volume in enumerate(pieces):
+        rows = cells.detections.rows_at(frame)
+        label[rows] = 1 + np.arange(len(rows))
+        here = np.isin(own.row, rows)
+        voxels = label_voxels(volume, f"pieces of frame {frame}")
+        of = np.zeros(max(int(voxels.max(initial=0)), int(own.number[here].max(initial=0))) + 1, np.int64)
+        of[own.number[here]] = label[own.row[here]]
+        frames.append(label_volume(of[voxels], volume))
+    table = replace(cells.detections, features={**cells.detections.features, "label": label})
+    return replace(cells, detections=table), TimeLapse.of(frames)
 
 
 def confidences(detections: Detections) -> NDArray[np.float64]:

@@ -27,6 +27,9 @@ def segment(
     diameter_um: Annotated[
         float | None, Parameter(help="Of a typical cell; left out: estimated. Short for --set diameter_um=…")
     ] = None,
+    hypotheses: Annotated[
+        int, Parameter(help="Settings to try; from 2 on, all that they find competes, and link chooses.")
+    ] = 1,
     modality: str = "fluorescence",
     unit: Unit = None,
     movie: bool = False,
@@ -56,7 +59,7 @@ def segment(
         raise OutputError("this format holds no movie", file=out, remedy="Use .ome.zarr or .ome.tif")
     described = _layout(axes, sizes, spacing_um, dt) if axes else None
     opener = volumes.read_timelapse if movie else volumes.read
-    say(segment_files(opener(image, modality=modality, unit=unit, layout=described), how, out), json)
+    say(segment_files(opener(image, modality=modality, unit=unit, layout=described), how, out, hypotheses), json)
 
 
 @app.command
@@ -76,21 +79,28 @@ def link(
     max_distance_um: Annotated[
         float | None, Parameter(help="Longest step; left out: estimated. Short for --set max_distance_um=…")
     ] = None,
+    labels: Annotated[
+        Path | None, Parameter(help="The movie of labels that the table was measured in, for a CTC folder.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Link a table of detections (t, z, y, x) over time; every row and column is kept, track_id and parent added.
+    """Link a table of detections (t, z, y, x) over time.
+
+    A CSV keeps every row and column and adds track_id and parent; where hypotheses compete (a column claims), also
+    chosen.
 
     Parameters
     ----------
     detections
         CSV, plain or gzipped.
     out
-        CSV for the tracks.
+        The tracks: .csv, .csv.gz, .geff, .xml (TrackMate), .napari.csv; or with --labels a folder of the Cell Tracking
+        Challenge.
     """
     from experiments.link_files import link_files, linker_config
 
     short = {} if max_distance_um is None else {"max_distance_um": repr(max_distance_um)}
-    say(link_files(detections, unit, dt, linker_config(kind, short | dict(map(pair, set_))), out), json)
+    say(link_files(detections, unit, dt, linker_config(kind, short | dict(map(pair, set_))), out, labels), json)
 
 
 def _layout(axes: str, sizes: tuple[int, ...], spacing_um: tuple[float, ...], dt: float | None) -> Layout:

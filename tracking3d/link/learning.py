@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,31 @@ def taught(tracks: Tracks) -> Learnt:
     place = np.argsort(cells.order)
     parent = np.where(tracks.parent[cells.order] >= 0, place[tracks.parent[cells.order]], -1)
     return learnt_from(cells, parent, NONE, learnt(cells, parent, 1), Learnt())
+
+
+def taught_by_few(tracks: Tracks) -> Learnt:
+    """What a few tracks teach of the cells in other movies, or of the rest of their own.
+
+    Parameters
+    ----------
+    tracks : over all detections of some frames, of which only a few need to be linked: rows without parent and children
+        are cells or false detections that nothing is said of. Where a told track begins and ends, nothing is meant by
+        it, so only misses and divisions are counted, and how daughters lie and how large they are.
+    """
+    cells = scene(tracks.detections)
+    if not len(cells):
+        return Learnt()
+    place, assumed = np.argsort(cells.order), Learnt()
+    parent = np.where(tracks.parent[cells.order] >= 0, place[tracks.parent[cells.order]], -1)
+    child = np.flatnonzero(parent >= 0)
+    mothers = divided(parent)
+    missed = float((cells.t[child] - cells.t[parent[child]] - 1).sum())
+    rates = replace(
+        assumed.rates,
+        miss=_leaning(missed, len(child) + missed, assumed.rates.miss),
+        divide=_leaning(float(len(mothers)), float(len(np.unique(parent[child]))), assumed.rates.divide),
+    )
+    return Learnt(rates, learnt_habits(cells, mothers, learnt(cells, parent, 1), assumed.habits), assumed.joining)
 
 
 def divided(parent: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -207,10 +207,10 @@ def rematched(graph: Graph, closed: NDArray[np.bool_]) -> float:
     n = len(graph.price) // 2
     graph.price[:] = 0.0
     graph.mate[:] = -1
-    graph.open[:n] = False
-    graph.open[n:] = ~closed[n:]
+    graph.open[:n] = ~closed[:n]
+    graph.open[n:] = False
     total = 0.0
-    for row in range(n):
-        if not closed[row]:
-            total += opened(row, graph)
+    for column in range(n, 2 * n):
+        if not closed[column]:
+            total += opened(column, graph)
     return total
