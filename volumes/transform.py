@@ -8,7 +8,6 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.transform import Rotation
 
 from volumes.errors import TransformError
 from volumes.shapes import Matrix4, Points
@@ -83,6 +82,8 @@ class Affine:
     @property
     def rotation_deg(self) -> float:
         """Angle of the nearest rotation, in degrees."""
+        from scipy.spatial.transform import Rotation
+
         u, _, vt = np.linalg.svd(self._matrix[:3, :3])
         u[:, 2] *= np.sign(np.linalg.det(u @ vt))
         return float(np.degrees(Rotation.from_matrix(u @ vt).magnitude()))
@@ -111,6 +112,8 @@ class Affine:
         ------
         TransformError : one of them is no finite triple.
         """
+        from scipy.spatial.transform import Rotation
+
         centre = _triple(centre_um, "centre_um")
         matrix = np.eye(4)
         matrix[:3, :3] = Rotation.from_rotvec(_triple(rotation_rad, "rotation_rad")).as_matrix()

@@ -16,9 +16,6 @@ from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from tracking3d.claims import confidences, rivals
 from tracking3d.detections import Detections
@@ -114,6 +111,9 @@ def contest(detections: Detections, cells: Scene) -> Contest:
     n = len(cells)
     if not len(pairs):
         return Contest(pairs, np.zeros(1, np.int64), pairs[:, 0], pairs[:, 0], np.zeros(0))
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     sure = confidences(detections)[cells.order]
     apart: dict[int, set[int]] = {}
     for one, other in pairs.tolist():
@@ -230,6 +230,8 @@ def among(cells: Scene, kept: NDArray[np.bool_], pairs: NDArray[np.int64]) -> Sc
     n = len(cells)
     if not len(pairs):
         return cells
+    from scipy.spatial import cKDTree
+
     apart = np.sort(np.concatenate([pairs @ [n, 1], pairs @ [1, n], np.arange(n) * (n + 1)]))
     most = int(np.bincount(pairs.ravel(), minlength=1).max(initial=0)) + 1
     near, distance = np.full((n, NEIGHBOURS), -1), np.full((n, NEIGHBOURS), np.inf)

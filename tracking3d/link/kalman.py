@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from math import lgamma
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import chdtri, fdtri, gammaln
 
 from tracking3d.detections import Detections
 from tracking3d.link.matching import match
@@ -116,6 +116,8 @@ class KalmanLinker:
 
 def within(probability: float, freedom: float | None) -> float:
     """Squared Mahalanobis distance that a place is within by a probability: a quantile of χ²₃, or of 3 F(3, ν)."""
+    from scipy.special import chdtri, fdtri
+
     return float(chdtri(3, 1 - probability) if freedom is None else 3 * fdtri(3, freedom, probability))
 
 
@@ -124,5 +126,5 @@ def log_radial(squared: NDArray[np.float64], freedom: float | None) -> NDArray[n
     if freedom is None:
         return np.asarray(-(squared + 3 * np.log(2 * np.pi)) / 2)
     nu = freedom
-    scale = gammaln((nu + 3) / 2) - gammaln(nu / 2) - 1.5 * np.log(nu * np.pi)
+    scale = lgamma((nu + 3) / 2) - lgamma(nu / 2) - 1.5 * np.log(nu * np.pi)
     return np.asarray(scale - (nu + 3) / 2 * np.log1p(squared / nu))

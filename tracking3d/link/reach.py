@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from tracking3d.link.scene import Scene
 from volumes.shapes import Points
@@ -45,6 +44,8 @@ def near_pairs(points: Points, others: Points, reach_um: float, nearest: int = N
     """Pairs of a point (n, 3) and another (m, 3), in µm, at most ``reach_um`` apart; the nearest ones of each point."""
     if not (len(points) and len(others)):
         return Near(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+    from scipy.spatial import cKDTree
+
     # A k-d tree looks for what is nearer than its bound, and what is at the bound counts here.
     bound = float(np.nextafter(reach_um, np.inf))
     found = cKDTree(others).query(points, k=range(1, min(nearest, len(others)) + 1), distance_upper_bound=bound)

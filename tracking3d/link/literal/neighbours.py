@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from volumes.shapes import Points
 
@@ -13,6 +12,8 @@ def neighbour_count(zyx_um: Points, within: float | None, diameter_um: float) ->
     """How many other cells (n,) of a frame lie within so many mean diameters of each; 0 where the rule is off."""
     if within is None or not len(zyx_um):
         return np.zeros(len(zyx_um), dtype=np.int64)
+    from scipy.spatial import cKDTree
+
     found = cKDTree(zyx_um).query_ball_point(zyx_um, within * diameter_um, return_length=True)
     return np.asarray(found, dtype=np.int64) - 1
 

@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.spatial import cKDTree
 
 from tracking3d.link.motion import neighbours_median
 from tracking3d.link.prediction.model import Expected, isotropic
@@ -63,5 +62,7 @@ class LocalFlowModel:
         count = min(self.config.neighbours, len(state.zyx_um))
         if count == 0:
             return state.velocity_um_s
+        from scipy.spatial import cKDTree
+
         _, near = cKDTree(state.zyx_um).query(state.zyx_um, k=range(1, count + 1))
         return neighbours_median(np.asarray(near, dtype=np.int64), np.ascontiguousarray(state.velocity_um_s))

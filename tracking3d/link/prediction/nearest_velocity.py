@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from scipy.spatial import cKDTree
 
 from tracking3d.link.prediction.model import Expected, isotropic
 from tracking3d.link.prediction.noise import Noise
@@ -81,5 +80,7 @@ def _completed(state: Moving) -> tuple[Points, NDArray[np.bool_]]:
     own = np.isfinite(state.velocity_um_s[:, 0])
     if not own.any():
         return np.zeros_like(state.zyx_um), own
+    from scipy.spatial import cKDTree
+
     _, nearest = cKDTree(state.zyx_um[own]).query(state.zyx_um)
     return state.velocity_um_s[own][nearest], own

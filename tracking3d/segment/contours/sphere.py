@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 Floats = NDArray[np.float64]
 
@@ -63,6 +66,8 @@ def _cut(points: Floats, faces: NDArray[np.int64]) -> tuple[Floats, NDArray[np.i
 
 def _laplacian(points: Floats, faces: NDArray[np.int64]) -> sparse.csc_array:
     """−Δ by cotangents, over each point's share of the area (Pinkall and Polthier 1993)."""
+    from scipy import sparse
+
     n = len(points)
     weights = sparse.csc_array((n, n))
     area = np.zeros(n)
