@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 import fusion
+import tracking3d
 import volumes
 from experiments.cli.cells import link as link_verb
 from experiments.cli.fusing import fuse as fuse_verb
 from experiments.progress import drawing, progress
 from fusion.config import KINDS
+from tracking3d.formats.table import read_detections
 from tracking3d.link.config import KINDS as LINKERS
 from volumes.errors import StageError
 
@@ -292,6 +294,53 @@ def test_link_counts_tracks_and_divisions(fusetrack: Command) -> None:
     assert (code, json.loads(out)) == (0, {"tracks": 2, "divisions": 0, "out": "out.csv"})
     near = json.loads(fusetrack("link", "in.csv", "--out", "o.csv", "--max-distance-um", "0.0001", "--json")[1])
     assert near["tracks"] == 4
+
+
+@pytest.mark.parametrize("name", ["tracks.csv.gz", "tracks.geff", "tracks.xml", "tracks.napari.csv"])
+def test_link_writes_the_format_that_the_name_says(fusetrack: Command, name: str) -> None:
+    Path("in.csv").write_text("t,z,y,x,note\n0,0,0,0,a\n1,0,1,0,b\n0,40,0,0,c\n1,40,1,0,d\n")
+    code, out, _ = fusetrack("link", "in.csv", "--out", name, "--dt", "60", "--json")
+    assert (code, json.loads(out)) == (0, {"tracks": 2, "divisions": 0, "out": name})
+    tracks = tracking3d.read_tracks(name)
+    pairs = {tuple(tracks.detections.zyx_um[edge].ravel().tolist()) for edge in tracks.edges}
+    assert pairs == {(0, 0, 0, 0, 1, 0), (40, 0, 0, 40, 1, 0)}
+
+
+def test_hypotheses_are_segmented_linked_and_written_as_a_folder_of_the_challenge(fusetrack: Command, nuclei) -> None:
+    pages, truth = nuclei(4)
+    described = {"modality": "fluorescence", "dt_s": 60.0}
+    volumes.write(volumes.TimeLapse.from_array(pages, (2.0, 1.0, 1.0), **described), "movie.ome.tif")
+    code, out, _ = fusetrack(
+        "segment", "movie.ome.tif", "--movie", "--hypotheses", "3", "--out", "p.ome.zarr", "--json"
+    )
+    assert code == 0
+    table = read_detections("p.ome.zarr.csv")
+    assert {"claims", "confidence"} <= set(table.features)
+    assert json.loads(out)["cells"] == len(table)
+    code, out, _ = fusetrack(
+        "link", "p.ome.zarr.csv", "--out", "01_RES", "--labels", "p.ome.zarr", "--dt", "60", "--json"
+    )
+    assert code == 0
+    tracks = tracking3d.read_tracks("01_RES", spacing_um=(2.0, 1.0, 1.0), dt_s=60.0)
+    assert np.bincount(tracks.detections.t).tolist() == [len(np.unique(frame)) - 1 for frame in truth]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("link", "in.csv", "--out", "tracks.xyz"), "no known format"),
+        (("link", "in.csv", "--out", "folder"), "--labels"),
+        (("link", "in.csv", "--out", "t.csv", "--labels", "l.ome.zarr"), "folder of the Cell Tracking Challenge"),
+        (("segment", "v.nrrd", "--out", "l.nrrd", "--hypotheses", "0"), "1 at least"),
+        (("segment", "v.nrrd", "--out", "l.nrrd", "--hypotheses", "3", "--kind", "spots"), "no depth"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_any_work(fusetrack: Command, arguments, says) -> None:
+    Path("in.csv").write_text("t,z,y,x\n0,0,0,0\n")
+    volumes.write(ball(), "v.nrrd")
+    code, out, err = fusetrack(*arguments, "--json")
+    assert (code, out) == (1, "")
+    assert says in json.loads(err)["message"]
 
 
 def test_link_offers_every_kind_that_there_is() -> None:
