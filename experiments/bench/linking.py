@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = Path(options.data)
-    cases, scorer = (_module(folder.parent / "bench" / f"{name}.py") for name in ("linking_cases", "linking_score"))
+    cases, scorer = (module_at(folder.parent / "bench" / f"{name}.py") for name in ("linking_cases", "linking_score"))
     python, missing = interpreters(options.peers_python)
     rows: list[Row] = []
     rules: list[dict[str, str]] = []
@@ -159,7 +159,8 @@ def _machine() -> str:
     return f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores, one thread a tool"
 
 
-def _module(path: Path) -> ModuleType:
+def module_at(path: Path) -> ModuleType:
+    """A Python file beside the data as a module."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise FileNotFoundError(f"{path}: the benchmark's cases and scores are missing; set FUSETRACK_DATA")

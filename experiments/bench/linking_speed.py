@@ -113,7 +113,7 @@ def write(runs: Sequence[Run], out: Path, command: str) -> None:
 
 def _real(name: str, options: argparse.Namespace) -> Case:
     folder = Path(options.data)
-    cases = linking._module(folder.parent / "bench" / "linking_cases.py")
+    cases = linking.module_at(folder.parent / "bench" / "linking_cases.py")
     return made(cases, folder, name, options.seed)
 
 

@@ -64,6 +64,12 @@ def embryo(rng: np.random.Generator) -> Tracks:
     return grown(rng)
 
 
+@pytest.fixture
+def growing():
+    """What makes such an embryo from a generator."""
+    return grown
+
+
 def grown(rng: np.random.Generator, cells: int = 120, frames: int = 12, spacing: float = 10.0) -> Tracks:
     """Cells in a ball that turns slowly about z; 3 % divide in each frame, the daughters lying across."""
     side = spacing * cells ** (1 / 3)

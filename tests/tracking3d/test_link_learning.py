@@ -11,11 +11,22 @@ import pytest
 import tracking3d
 from tracking3d.detections import Detections
 from tracking3d.link.constraint import ConstraintConfig, ConstraintLinker
-from tracking3d.link.learning import LEAPT, LEAST, TRUSTED, Learnt, divided, learnt_from, learnt_rates, taught
+from tracking3d.link.learning import (
+    LEAPT,
+    LEAST,
+    TRUSTED,
+    Learnt,
+    divided,
+    learnt_from,
+    learnt_rates,
+    taught,
+    taught_by_few,
+)
 from tracking3d.link.likelihood import Rates
 from tracking3d.link.merges import NONE
 from tracking3d.link.motion import still
 from tracking3d.link.scene import Scene, scene
+from tracking3d.metrics import LinkTruth, score_links
 from tracking3d.tracks import Tracks
 
 ASSUMED = Rates()
@@ -91,6 +102,46 @@ def test_what_mended_tracks_teach_is_what_they_show(embryo: Tracks):
     assert known.rates.miss < 0.01
     assert known.habits.apart < 0
     assert taught(Tracks(Detections.of([], np.zeros((0, 3))), np.zeros(0, int))) == Learnt()
+
+
+def _few(tracks: Tracks, lineages: int, rng: np.random.Generator) -> Tracks:
+    """The same detections, with the links of a few lineages alone."""
+    told = rng.permutation(np.unique(tracks.lineage_id))[:lineages]
+    return Tracks(tracks.detections, np.where(np.isin(tracks.lineage_id, told), tracks.parent, -1))
+
+
+def test_a_few_tracks_teach_misses_and_divisions_and_nothing_of_where_they_begin_and_end():
+    seen, parent = _many(20)
+    told = np.isin(np.arange(len(parent)) // 10, [3, 7])
+    order = np.argsort(seen.order)
+    cells = Detections.of(seen.t[order], seen.zyx[order])
+    rows = np.where(parent >= 0, seen.order[parent], -1)
+    of_rows = np.full(len(rows), -1)
+    of_rows[seen.order] = rows
+    few = Tracks(cells, np.where(told, of_rows, -1))
+    links, mothers = int((few.parent >= 0).sum()), len(np.unique(few.parent[few.parent >= 0]))
+    missed = int((cells.t[few.edges[:, 1]] - cells.t[few.edges[:, 0]] - 1).sum())
+    assert (links, mothers, missed, len(few.divisions)) == (12, 10, 2, 2)
+    rates = taught_by_few(few).rates
+    assert rates.divide == pytest.approx((2 + TRUSTED * ASSUMED.divide) / (mothers + TRUSTED))
+    assert rates.miss == pytest.approx((missed + TRUSTED * ASSUMED.miss) / (links + missed + TRUSTED))
+    assert (rates.appear, rates.vanish, rates.false) == (ASSUMED.appear, ASSUMED.vanish, ASSUMED.false)
+    assert taught_by_few(Tracks(cells, np.full(len(cells), -1))).rates == ASSUMED
+    assert taught_by_few(Tracks(Detections.of([], np.zeros((0, 3))), np.zeros(0, int))) == Learnt()
+
+
+def test_a_few_tracks_of_one_embryo_do_not_harm_another(growing):
+    gained = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        known = taught_by_few(_few(growing(rng), 15, rng))
+        other = growing(np.random.default_rng(100 + seed))
+        truth = LinkTruth(other, np.arange(len(other)))
+        linked = [ConstraintLinker(ConstraintConfig(), prior).link(other.detections) for prior in (None, known)]
+        plain, after = (score_links(tracks, truth) for tracks in linked)
+        assert after.edge_f1 >= plain.edge_f1 - 0.001
+        gained.append(after.division_f1 - plain.division_f1)
+    assert np.mean(gained) >= -0.01
 
 
 def test_a_linker_leans_on_what_it_was_taught(embryo: Tracks):
