@@ -31,7 +31,7 @@ from volumes.shapes import AnyArray
 from volumes.volume import Volume
 
 T = TypeVar("T")
-CHUNK = 64
+CHUNK = 48
 """Side of the chunks in which the network's maps are kept; windows are whole ones."""
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from tracking3d.segment.network.view import Ranges, Read, View, each
 from tracking3d.segment.uphill import Basins, Part
 from volumes.shapes import AnyArray, Shape3, Triple
 
-WINDOW, STRIDE = 160, 128
+WINDOW, STRIDE = 128, 96
 """Voxels of its grid that the network sees at once along each axis, and from one window to the next."""
 MARGIN = 8
 """Voxels around a block in which paths are followed; however few, the cells are the same."""
@@ -69,7 +69,7 @@ class Finder:
     def said(self, read: Read, window: Core) -> Maps:
         """The maps of a window."""
         held = each(_beyond, window, self.view.coarse)
-        heads = self.predictor.maps(self.view.shown(read, held, self.bounds))
+        heads = self.predictor.maps(self.view.shown(read, held, self.bounds), DISTANCE + 1)
         near = widened(window, REACH, self.view.coarse)
         distance = smoothed(heads[DISTANCE][_inside(held, near)])[_inside(near, window)]
         return np.stack([heads[FOREGROUND][_inside(held, window)], distance]).astype(np.float16)
