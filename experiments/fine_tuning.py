@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.tasks.cell_labelled import LabelledConfig
+from experiments.tasks.cell_labelled import LabelledConfig, typical_diameter_um
 from experiments.tasks.segmenter import SegmenterTaskConfig
 from experiments.training_config import TrainingExperiment
 from volumes.errors import ConfigError
+from volumes.io import read
 
 LABELS, IMAGE = "_labels", "_image"
 """``few/a_labels.tif`` belongs to ``few/a_image.tif`` or ``few/a.tif``, of any format."""
@@ -65,7 +66,9 @@ def labelled_in(folder: Path) -> tuple[LabelledConfig, ...]:
     if not pairs:
         remedy = f"Name them NAME{IMAGE}.tif and NAME{LABELS}.tif, or of another format"
         raise ConfigError("holds no labels", field="--labels", value=str(folder), remedy=remedy)
-    return tuple(pairs)
+    # Crops are of one kind of cell, and each by itself may hold no whole one.
+    diameter = typical_diameter_um([read(pair.labels, modality="labels") for pair in pairs])
+    return tuple(pair.model_copy(update={"diameter_um": diameter}) for pair in pairs)
 
 
 def _image(files: dict[str, Path], name: str, folder: Path) -> Path:

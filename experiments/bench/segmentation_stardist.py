@@ -1,6 +1,7 @@
 """StarDist 3-D beside ours: trained for a stated CPU time on the same made-up nuclei, on the same real volumes.
 
     OMP_NUM_THREADS=1 python -m experiments.bench.segmentation_stardist --stardist PYTHON --train-s 250
+    … --halves                    # instead, from one half of GoNuclear 1135 to the other, both ways
 
 PYTHON is the interpreter of an environment with stardist and tensorflow-cpu, called as a process of one thread.
 StarDist comes without weights for 3-D, so it is trained here, from a seed, on ``phantom.nuclei`` with a third of real
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.segmentation import MIN_VOXELS, SHOWN, Row, write
+from experiments.bench.segmentation_transfer import LEARNT, WAYS, halves
 from experiments.bench.segmentation_volumes import CASES, Case, read_case
 from phantom.nuclei import random_specimen
 from phantom.nuclei.shapes import real_shapes
@@ -94,20 +96,46 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train StarDist, let it segment the cases, and write the rows as the benchmark of the kinds does."""
     options = _options(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    cases = {name: read_case(name, Path(options.data)) for name in options.cases}
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        images, labels = made_up(options.seed)
-        np.savez(folder / "made.npz", images=images, labels=labels)
-        for name, case in cases.items():
-            for i, image in enumerate(case.images):
-                np.save(folder / f"{name}-{i}.case.npy", resized(image.channel(0), _shape(case, image)))
-        told = _run(options.stardist, folder, options.train_s)
-        log.info("trained %.0f CPU s, %d steps", told["trained"], told["steps"])
-        rows = [_row(name, case, folder, told) for name, case in cases.items()]
+    data = Path(options.data)
+    if options.halves:
+        rows = [row for way in WAYS for row in _half(way, read_case(LEARNT, data), options)]
+    else:
+        cases = {name: read_case(name, data) for name in options.cases}
+        rows = _learnt({name: (case, _across(case)) for name, case in cases.items()}, made_up(options.seed), options)
     for row in rows:
         log.info("%s", row.cells())
-    write(rows, Path(options.out), f"python -m experiments.bench.segmentation_stardist --train-s {options.train_s}")
+    words = " ".join(arguments or ())
+    write(rows, Path(options.out), f"python -m experiments.bench.segmentation_stardist {words}")
+
+
+def _half(way: str, case: Case, options: argparse.Namespace) -> list[Row]:
+    """From one half of a volume to the other; both are shown at the size that cells have in the whole."""
+    learnt, other = halves(case, WAYS.index(way))
+    across = _across(case)
+    return _learnt({f"{LEARNT}, {way}": (other, across)}, as_drawn(learnt, across), options)
+
+
+def _learnt(
+    cases: dict[str, tuple[Case, float]], drawn: tuple[AnyArray, AnyArray], options: argparse.Namespace
+) -> list[Row]:
+    """A row for each case and its cells' diameter, after a training on images and labels."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        np.savez(folder / "made.npz", images=drawn[0], labels=drawn[1])
+        for name, (case, across) in cases.items():
+            for i, image in enumerate(case.images):
+                np.save(folder / f"{name}-{i}.case.npy", resized(image.channel(0), _shape(across, image)))
+        told = _run(options.stardist, folder, options.train_s, min(HELD_OUT, len(drawn[0]) // 2))
+        log.info("trained %.0f CPU s, %d steps", told["trained"], told["steps"])
+        return [_row(name, case, folder, told) for name, (case, _) in cases.items()]
+
+
+def as_drawn(half: Case, across: float) -> tuple[AnyArray, AnyArray]:
+    """A labelled half as images and labels to learn from, twice: what is learnt from is what is validated on."""
+    image, truth = half.images[0], half.truths[0]
+    shape = _shape(across, image)
+    shown, labels = resized(image.channel(0), shape), restored(truth.channel(0), shape)
+    return np.stack([shown] * 2), np.stack([labels] * 2).astype(np.uint16)
 
 
 def made_up(seed: int) -> tuple[AnyArray, AnyArray]:
@@ -136,10 +164,14 @@ def restored(labels: AnyArray, shape: Shape3) -> AnyArray:
     return labels[np.ix_(*index)]
 
 
-def _shape(case: Case, image: Volume) -> Shape3:
-    """The number of voxels at which the true cells of the case are 14 across."""
+def _across(case: Case) -> float:
+    """The median diameter of the true cells, µm."""
     voxels = np.concatenate([np.unique(t.array[t.array > 0], return_counts=True)[1] for t in case.truths])
-    across = np.cbrt(6 / np.pi * np.median(voxels[voxels >= MIN_VOXELS]) * image.grid.voxel_um3)
+    return float(np.cbrt(6 / np.pi * np.median(voxels[voxels >= MIN_VOXELS]) * case.truths[0].grid.voxel_um3))
+
+
+def _shape(across: float, image: Volume) -> Shape3:
+    """The number of voxels at which cells of that diameter (µm) are 14 across."""
     z, y, x = (
         max(1, round(n * s * ACROSS / across)) for n, s in zip(image.grid.shape, image.grid.spacing_um, strict=True)
     )
@@ -160,9 +192,9 @@ def _row(name: str, case: Case, folder: Path, told: dict[str, Any]) -> Row:
     return Row(name, "StarDist 3-D", estimates, cpu_s / case.voxels * 1e6, *counts, note)
 
 
-def _run(python: str, folder: Path, seconds: float) -> dict[str, Any]:
+def _run(python: str, folder: Path, seconds: float, held_out: int) -> dict[str, Any]:
     one = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
-    command = [python, "-c", TOOL, str(folder), str(seconds), str(HELD_OUT)]
+    command = [python, "-c", TOOL, str(folder), str(seconds), str(held_out)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **one})  # noqa: S603
     told: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return told
@@ -174,6 +206,7 @@ def _options(arguments: Sequence[str] | None) -> Any:  # noqa: ANN401 - argparse
     parser.add_argument("--stardist", default=sys.executable)
     parser.add_argument("--train-s", type=float, default=250.0)
     parser.add_argument("--cases", nargs="+", default=[*CASES], choices=[*CASES])
+    parser.add_argument("--halves", action="store_true", help="from half to half of one real volume")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", default="results/bench/segmentation_stardist.csv")
     return parser.parse_args(arguments)

@@ -30,6 +30,8 @@ NODES = 5
 """Points along each edge at which the displacement is drawn."""
 BLURRED, NOISY, BENT_GREY = 0.8, 0.08, 0.3
 """Largest σ of an added blur (voxels) and noise (shares of the levels' span); largest |ln γ| of a grey scale."""
+FEW = 5
+"""Whole cells that are enough to say how large one is."""
 MARGIN = 8
 """Voxels around a piece from which its targets are taken, too."""
 
@@ -99,6 +101,36 @@ def median_diameter_um(labels: Voxels, spacing_um: Triple) -> float:
     sizes = np.bincount(labels.astype(np.int64).ravel())[1:]
     volume = float(np.median(sizes[sizes > 0])) * float(np.prod(spacing_um))
     return float(np.cbrt(6 / np.pi * volume))
+
+
+def typical_diameter_um(volumes: Sequence[Volume]) -> float:
+    """The diameter of a typical cell in labelled volumes of one kind, which may cut many of their cells.
+
+    The median of the cells that touch no face. Where those are few, that of the cell in which the median voxel lies: of
+    what a face cuts, the larger parts count more.
+
+    Raises
+    ------
+    ContentError : there is no cell in any of them.
+    """
+    whole, all_um3 = [], []
+    for volume in volumes:
+        sizes = np.bincount(volume.channel().astype(np.int64).ravel()) * volume.grid.voxel_um3
+        sizes[0] = 0
+        all_um3.append(sizes[sizes > 0])
+        sizes[_at_faces(volume.channel())] = 0
+        whole.append(sizes[sizes > 0])
+    um3 = np.concatenate(whole)
+    if not any(len(sizes) for sizes in all_um3):
+        raise ContentError("hold no cell", field="labels", remedy="Label some, or leave them out")
+    if len(um3) < FEW:
+        um3 = np.sort(np.concatenate(all_um3))
+        um3 = um3[np.searchsorted(np.cumsum(um3), um3.sum() / 2)]
+    return float(np.cbrt(6 / np.pi * np.median(um3)))
+
+
+def _at_faces(labels: Voxels) -> AnyArray:
+    return np.unique(np.concatenate([labels.take(i, axis).ravel() for axis in range(3) for i in (0, -1)]))
 
 
 def _nearest(labels: Voxels, shape: Shape3, factors: Triple) -> Voxels:

@@ -26,7 +26,7 @@ def case() -> Case:
 
 
 def test_cells_come_to_fourteen_voxels_and_back(case: Case) -> None:
-    shape = bench._shape(case, case.images[0])
+    shape = bench._shape(bench._across(case), case.images[0])
     # A ball of the volume of a cube of 8 µm is 9.93 µm across.
     across = np.cbrt(6 / np.pi) * 8
     assert shape == tuple(round(n * s * 14 / across) for n, s in zip((12, 48, 48), SPACING, strict=True))
@@ -62,7 +62,8 @@ def test_what_the_process_is_told_compiles() -> None:
 
 
 def test_the_rows_are_of_what_the_process_found(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def found(python: str, folder: Path, seconds: float) -> dict[str, object]:
+    def found(python: str, folder: Path, seconds: float, held_out: int) -> dict[str, object]:
+        assert held_out == 0
         image = np.load(folder / "CHO-0.case.npy")
         half = np.arange(image.shape[0])[:, None, None] < image.shape[0] / 2
         np.save(folder / "CHO-0.found.npy", np.where(image > 55, np.where(half, 1, 2), 0).astype(np.uint32))
@@ -77,3 +78,10 @@ def test_the_rows_are_of_what_the_process_found(case: Case, tmp_path: Path, monk
     assert (row["kind"], row["AP"], row["true cells"]) == ("StarDist 3-D", "1.000", "2")
     assert row["CPU s / 10⁶ voxels"] == f"{0.5 / case.voxels * 1e6:.2f}"
     assert "250 CPU s (7 steps)" in row["note"]
+
+
+def test_a_half_is_learnt_from_at_the_size_of_the_whole(case: Case) -> None:
+    images, labels = bench.as_drawn(case, 4.0)
+    assert images.shape == labels.shape == (2, *bench._shape(4.0, case.images[0]))
+    assert set(np.unique(labels)) == {0, 1, 2}
+    assert (images[labels > 0] > 55).mean() > 0.9
