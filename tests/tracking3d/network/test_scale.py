@@ -84,3 +84,21 @@ def test_without_cells_there_is_no_size() -> None:
 
     voxels = np.random.default_rng(0).random((30, 30, 30))
     assert estimated_diameter_um(Blind(), reading(voxels), voxels.shape, (1.0,) * 3) is None
+
+
+def test_what_is_seen_at_the_scale_found_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of the light is in a few large cells, which say the scale first; most cells are small."""
+    monkeypatch.setattr(scale, "SEEN", 10**6)
+    voxels = np.concatenate(
+        [
+            spheres((32, 32, 48), (1.0, 1.0, 1.0), 10.0, 16.0),
+            spheres((32, 32, 64), (1.0, 1.0, 1.0), 20.0, 32.0),
+        ],
+        axis=2,
+    )
+    first: list[float] = []
+    again = scale._again
+    monkeypatch.setattr(scale, "_again", lambda *given: first.append(given[2].diameter_um) or again(*given))
+    found = estimated(voxels, (1.0, 1.0, 1.0))
+    assert first[0] > 15.0
+    assert found == pytest.approx(first[0] / scale.STEP, rel=0.01)  # no more than a step

@@ -23,7 +23,7 @@ class CellNetworkConfig(DecoderConfig):
     ----------
     weights : a file that ``fusetrack train`` wrote; it says of which network it is.
     diameter_um : of a typical cell, as a ball of its volume; left out, it is estimated from the image.
-    foreground, confidence, depth : how cells are read from the network's maps.
+    foreground, light, confidence, depth : how cells are read from the network's maps.
     min_volume_um3 : smaller cells are dropped; left out, 0.05 of a ball of the diameter.
     block : side of what is labelled at once, in voxels of the image; cells are the same whatever it is.
     device : where the network runs.

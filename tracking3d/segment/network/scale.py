@@ -4,6 +4,7 @@ At the right scale the cells that it finds are 14 voxels across, and so it says.
 too coarsely smaller; where that turns from one to the other is the scale sought. (Cellpose estimates the size once and
 looks again: Stringer et al. 2021, "Cellpose: a generalist algorithm for cellular segmentation".) Scales are tried from
 coarse to fine, each √2 finer, around a first guess that needs no network: the depth of what is brighter than the rest.
+There the network looks once more, and the cells of which it is sure then say how large they are.
 What is too large to be seen as a whole is seen in a window.
 """
 
@@ -19,13 +20,14 @@ from scipy import ndimage
 
 from tracking3d.segment.network.decode import Instances, instances, smallest_voxels, smoothed
 from tracking3d.segment.network.decoder_config import DecoderConfig
-from tracking3d.segment.network.heads import DIAMETER, DISTANCE, FOREGROUND, SIZE
+from tracking3d.segment.network.edges import edged
+from tracking3d.segment.network.heads import DIAMETER, DISTANCE, SIZE
 from tracking3d.segment.network.inference import Predictor
 from tracking3d.segment.network.normalise import levels
 from tracking3d.segment.network.view import Ranges, Read, View, each
 from tracking3d.segment.pieces import distance_um, smooth_um, typical_radius_um
 from tracking3d.segment.threshold import cell_level
-from volumes.shapes import ChannelVoxels, Shape3, Triple
+from volumes.shapes import Shape3, Triple, Voxels
 
 STEP = math.sqrt(2)
 COARSER, FINER = 2.0, 3.0
@@ -38,8 +40,11 @@ WINDOW = 56
 """Side of the window, in the network's voxels, in which a fine scale is tried."""
 SEEN = 180_000
 """Voxels up to which the network sees an image as a whole to try a scale."""
-ALL = DecoderConfig(confidence=0.0)
+SETTINGS = DecoderConfig()
+ALL = SETTINGS.model_copy(update={"confidence": 0.0})
 """Off the right scale the network is less sure of its cells; all of them count."""
+FEW = 3
+"""Cells from which a second look is believed."""
 CUT = 0.25
 """Weight of a cell that the window cuts: it is larger than it looks, but without it the small ones would decide."""
 SURE = 0.35
@@ -55,11 +60,13 @@ class Trial:
     diameter_um : at which the network looked.
     excess : ln of how much larger than that the cells are; above 0 the scale is too fine.
     confidence : median over the cells' voxels of their cell's; 0 where there is none.
+    place : where most cells were seen (z, y, x) in shares of the extents; None where there was none.
     """
 
     diameter_um: float
     excess: float
     confidence: float
+    place: NDArray[np.float64] | None = None
 
     @property
     def implied_um(self) -> float:
@@ -74,7 +81,21 @@ def estimated_diameter_um(predictor: Predictor, read: Read, shape: Shape3, spaci
     found = _found(_trials(predictor, read, shape, spacing_um, least), tried)
     # Noise looks like cells of the size of its grain, whatever the scale.
     grain = not tried or (tried[-1].diameter_um < STEP * least and tried[-1].excess < 0)
-    return None if found is None or grain else max(found, least)
+    if found is None or grain:
+        return None
+    trials = [trial for trial in tried if trial.place is not None]
+    nearest = min(trials, key=lambda trial: abs(math.log(trial.diameter_um / found)))
+    return max(_again(predictor, read, View(shape, spacing_um, max(found, least)), nearest.place), least)
+
+
+def _again(predictor: Predictor, read: Read, view: View, place: NDArray[np.float64] | None) -> float:
+    """The median diameter of the cells that are seen at the scale found; at most one step from it."""
+    look = _look(predictor, read, view, place, view.bounds(read), SETTINGS)
+    sizes = look.cells.voxels[look.whole]
+    if len(sizes) < FEW:
+        return view.diameter_um
+    excess = math.log(np.cbrt(6 / np.pi * float(np.median(sizes))) / DIAMETER)
+    return view.diameter_um * math.exp(min(max(excess, -math.log(STEP)), math.log(STEP)))
 
 
 def _found(trials: Iterator[Trial], tried: list[Trial]) -> float | None:
@@ -116,12 +137,38 @@ def _trials(predictor: Predictor, read: Read, shape: Shape3, spacing_um: Triple,
             return
         if bounds is None or math.prod(view.coarse) <= SEEN:
             bounds = view.bounds(read)
-        ranges = _window(view.coarse, place)
-        heads = predictor.maps(view.shown(read, ranges, bounds))
-        cells = instances(heads[FOREGROUND], smoothed(heads[DISTANCE]), ALL, smallest_voxels(DIAMETER))
-        if len(cells.voxels):
-            place = (_middle(cells) + [first for first, _ in ranges] + 0.5) / view.coarse
-        yield _judged(view.diameter_um, heads, cells, _whole(cells.labels, ranges, view.coarse))
+        trial = _judged(view.diameter_um, _look(predictor, read, view, place, bounds, ALL))
+        place = place if trial.place is None else trial.place
+        yield trial
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What the network says of a window: the size (z, y, x), the cells, which of them are whole, where most lie."""
+
+    size: Voxels
+    cells: Instances
+    whole: NDArray[np.bool_]
+    place: NDArray[np.float64] | None
+
+
+def _look(
+    predictor: Predictor,
+    read: Read,
+    view: View,
+    place: NDArray[np.float64] | None,
+    bounds: tuple[float, float],
+    settings: DecoderConfig,
+) -> _Look:
+    ranges = _window(view.coarse, place)
+    shown = view.shown(read, ranges, bounds)
+    heads = predictor.maps(shown)
+    logit = edged(heads, shown, settings.light)
+    cells = instances(logit, smoothed(heads[DISTANCE]), settings, smallest_voxels(DIAMETER))
+    middle = None
+    if len(cells.voxels):
+        middle = (_middle(cells) + [first for first, _ in ranges] + 0.5) / view.coarse
+    return _Look(heads[SIZE], cells, _whole(cells.labels, ranges, view.coarse), middle)
 
 
 def guessed_um(read: Read, shape: Shape3, spacing_um: Triple) -> tuple[float, NDArray[np.float64]]:
@@ -169,15 +216,16 @@ def _whole(labels: NDArray[np.int32], ranges: Ranges, coarse: Shape3) -> NDArray
     return whole[1:]
 
 
-def _judged(diameter: float, heads: ChannelVoxels, cells: Instances, whole: NDArray[np.bool_]) -> Trial:
+def _judged(diameter: float, look: _Look) -> Trial:
     """Small and uncertain cells count less: many specks do not make a speck typical."""
+    cells = look.cells
     if not len(cells.voxels):
         return Trial(diameter, 0.0, 0.0)
-    said = ndimage.mean(heads[SIZE], cells.labels, np.arange(1, len(cells.voxels) + 1))
+    said = ndimage.mean(look.size, cells.labels, np.arange(1, len(cells.voxels) + 1))
     seen = np.log(np.cbrt(6 / np.pi * cells.voxels) / DIAMETER)
-    weight = cells.voxels * cells.confidence**2 * np.where(whole, 1, CUT)
+    weight = cells.voxels * cells.confidence**2 * np.where(look.whole, 1, CUT)
     excess = (_median(np.asarray(said), weight) + _median(seen, weight)) / 2
-    return Trial(diameter, excess, _median(cells.confidence, cells.voxels))
+    return Trial(diameter, excess, _median(cells.confidence, cells.voxels), look.place)
 
 
 def _median(values: NDArray[np.float64], weights: NDArray[np.generic]) -> float:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from tracking3d.segment.blocks import Core, Joined, cores, widened
 from tracking3d.segment.network.decode import REACH, accepted, basins_seen, smallest_voxels, smoothed
 from tracking3d.segment.network.decoder_config import DecoderConfig
-from tracking3d.segment.network.heads import DIAMETER, DISTANCE, FOREGROUND
+from tracking3d.segment.network.edges import edged
+from tracking3d.segment.network.heads import DIAMETER, DISTANCE
 from tracking3d.segment.network.inference import HALO, UNIT, Predictor
 from tracking3d.segment.network.resampling import Range, coarse_shape, needed, resampled
 from tracking3d.segment.network.view import Ranges, Read, View, each
@@ -69,10 +70,12 @@ class Finder:
     def said(self, read: Read, window: Core) -> Maps:
         """The maps of a window."""
         held = each(_beyond, window, self.view.coarse)
-        heads = self.predictor.maps(self.view.shown(read, held, self.bounds), DISTANCE + 1)
+        shown = self.view.shown(read, held, self.bounds)
+        heads = self.predictor.maps(shown, DISTANCE + 1)
+        logit = edged(heads, shown, self.decoder.light)
         near = widened(window, REACH, self.view.coarse)
         distance = smoothed(heads[DISTANCE][_inside(held, near)])[_inside(near, window)]
-        return np.stack([heads[FOREGROUND][_inside(held, window)], distance]).astype(np.float16)
+        return np.stack([logit[_inside(held, window)], distance]).astype(np.float16)
 
     def basins(self, maps: Maps | Any, block: Core) -> Basins:  # noqa: ANN401 - zarr is untyped here
         """The basins of a block, from the maps of the whole image (numpy or zarr)."""

@@ -1,0 +1,77 @@
+"""Where cells end by the light: against what is known of a blurred ball, whatever the network's foreground is like."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from tracking3d.segment.network.edges import EDGE, brightness, edged, pooled
+from tracking3d.segment.network.heads import DISTANCE, FOREGROUND, HEADS
+
+SIDE, RADIUS = 48, 9.0
+
+
+def heads_of(radius: float) -> np.ndarray:
+    """What a network would say that takes the ball's radius for another."""
+    away = np.linalg.norm(np.indices((SIDE,) * 3) - (SIDE - 1) / 2, axis=0)
+    heads = np.zeros((HEADS, SIDE, SIDE, SIDE), np.float32)
+    heads[FOREGROUND] = np.clip(1.5 * (radius - away), -5, 5)
+    heads[DISTANCE] = np.clip(1 - away / radius, 0, 1)
+    return heads
+
+
+@pytest.fixture
+def ball(rng: np.random.Generator) -> np.ndarray:
+    away = np.linalg.norm(np.indices((SIDE,) * 3) - (SIDE - 1) / 2, axis=0)
+    seen = ndimage.gaussian_filter((away < RADIUS).astype(float), 1.2)
+    return np.asarray(0.1 + 0.6 * seen + rng.normal(0, 0.03, seen.shape), np.float32)
+
+
+def radius_of(mask: np.ndarray) -> float:
+    return float(np.cbrt(3 * mask.sum() / (4 * np.pi)))
+
+
+@pytest.mark.parametrize("said", [7.5, 9.0, 11.0])
+def test_the_light_pulls_a_wrong_edge_to_where_it_falls(ball: np.ndarray, said: float) -> None:
+    heads = heads_of(said)
+    alone = radius_of(edged(heads, ball, 0.0) > 0)
+    pulled = radius_of(edged(heads, ball, 0.5) > 0)
+    assert alone == pytest.approx(said, abs=0.2)
+    assert abs(pulled - RADIUS) <= max(0.4, 0.6 * abs(said - RADIUS))
+
+
+def test_brightness_runs_from_the_background_to_the_inside(ball: np.ndarray) -> None:
+    heads = heads_of(RADIUS)
+    light = brightness(heads[FOREGROUND], heads[DISTANCE], ball)
+    middle = SIDE // 2
+    assert light[middle, middle, middle] > 0.85
+    assert light[2, 2, 2] < 0.25
+    assert light.min() >= 0
+    assert light.max() <= 1
+    edge = np.abs(np.linalg.norm(np.indices((SIDE,) * 3) - (SIDE - 1) / 2, axis=0) - RADIUS) < 0.5
+    assert light[edge].mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_gain_and_offset_do_not_matter(ball: np.ndarray) -> None:
+    heads = heads_of(RADIUS)
+    one, other = (brightness(heads[FOREGROUND], heads[DISTANCE], v) for v in (ball, 3 * ball - 0.2))
+    near = np.linalg.norm(np.indices((SIDE,) * 3) - (SIDE - 1) / 2, axis=0) < RADIUS + 2
+    assert np.allclose(one[near], other[near], atol=1e-3)
+
+
+def test_where_the_network_sees_nothing_the_light_makes_no_cell(rng: np.random.Generator) -> None:
+    heads = np.zeros((HEADS, 20, 21, 22), np.float32)
+    heads[FOREGROUND] = -5
+    shown = rng.random((20, 21, 22)).astype(np.float32)
+    assert (edged(heads, shown, 0.5) < 0).all()
+    assert np.array_equal(edged(heads, shown, 0.0), heads[FOREGROUND])
+    assert 0 < EDGE < 1
+
+
+def test_pooling_takes_means_and_repeats_the_last_plane() -> None:
+    voxels = np.arange(3 * 4 * 2, dtype=np.float32).reshape(3, 4, 2)
+    found = pooled(voxels)
+    assert found.shape == (2, 2, 1)
+    assert found[0, 0, 0] == pytest.approx(voxels[:2, :2].mean())
+    assert found[1, 1, 0] == pytest.approx(voxels[2:, 2:].mean())
