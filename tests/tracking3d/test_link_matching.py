@@ -58,11 +58,38 @@ def test_opening_and_closing_keep_the_optimum_of_what_is_open(seed: int):
     for _ in range(12):
         place = int(rng.integers(len(made.price)))
         was_open = made.open[place]
-        change = (closed if was_open else opened)(place, made)
+        change = closed(np.array([place]), made) if was_open else opened(place, made)
         total += change
         assert change == 0 or (change < 0) == was_open
         among = there & made.open[: len(gain), None] & made.open[len(gain) :]
         assert total == pytest.approx(_optimum(gain, among), abs=1e-9)
+
+
+@given(SEEDS)
+@settings(deadline=None, max_examples=100)
+def test_places_that_leave_together_cost_what_they_cost_and_a_limit_stops_only_what_exceeds_it(seed: int):
+    gain, there = _graph(seed)
+    rng = np.random.default_rng(seed)
+    row, column = np.nonzero(there)
+    made = graph(row, column, gain[row, column], *gain.shape)
+    total = open_all(made, len(gain))
+    shut = rng.permutation(len(made.price))[: rng.integers(1, 7)]
+    stays = np.isin(np.arange(len(made.price)), shut, invert=True)
+    loss = total - _optimum(gain, there & stays[: len(gain), None] & stays[len(gain) :])
+    most = float(rng.uniform(0, 1.5 * loss + 0.1))
+    begin(made, 1)
+    assert min(-closed(shut, made, most), most) == pytest.approx(min(loss, most), abs=1e-9)
+    price = made.price.copy()
+    restore(made)
+    made.open[:] = True
+    begin(made, 2)
+    assert -closed(shut, made) == pytest.approx(loss, abs=1e-9)
+    assert np.array_equal(made.open, stays)
+    for prices in (price, made.price):
+        left = prices[row] + prices[len(gain) + column] - gain[row, column]
+        assert left[stays[row] & stays[len(gain) + column]].min(initial=0) >= -1e-9
+        assert prices.sum() == pytest.approx(total, abs=1e-9)
+    assert made.price[shut].sum() == pytest.approx(loss, abs=1e-9)
 
 
 @given(SEEDS)
@@ -101,8 +128,7 @@ def test_a_trial_that_is_taken_back_leaves_no_trace(seed: int):
     for trial in (1, 2):
         begin(made, trial)
         shut = rng.permutation(len(price))[:4]
-        for place in shut:
-            closed(int(place), made)
+        closed(shut, made)
         opened(int(shut[0]), made)
         restore(made)
         made.open[:] = True

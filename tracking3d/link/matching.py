@@ -123,18 +123,32 @@ def open_all(graph: Graph, n_rows: int) -> float:
 
 
 @kernel
-def closed(place: int, graph: Graph) -> float:
-    """Take a place out and make the rest optimal again; returns the change of the total gain (≤ 0)."""
-    graph.open[place] = False
-    partner = int(graph.mate[place])
-    if partner < 0:
-        return 0.0
-    save(place, graph)
-    save(partner, graph)
-    lost = float(graph.price[place] + graph.price[partner])
-    graph.mate[place] = -1
-    graph.mate[partner] = -1
-    return opened(partner, graph) - lost
+def closed(places: NDArray[np.int64], graph: Graph, most: float = np.inf) -> float:
+    """Take places out and make the rest optimal again; returns the change of the total gain (≤ 0).
+
+    The price of each becomes its share in the loss. Where ``most`` or more is lost, this ends as soon as it is known,
+    with prices that show it, and leaves the matching to be restored.
+    """
+    lost, alone = 0.0, np.full(len(places), -1)
+    for i in range(len(places)):
+        graph.open[places[i]] = False
+    for i in range(len(places)):
+        place, partner = int(places[i]), int(graph.mate[places[i]])
+        save(place, graph)
+        lost += graph.price[place]
+        if partner >= 0:
+            save(partner, graph)
+            graph.mate[place] = -1
+            graph.mate[partner] = -1
+            if graph.open[partner]:
+                alone[i] = partner
+    # Those that are left alone are matched when all are out, so that none is with another that goes.
+    for i in range(len(places)):
+        if lost < most and alone[i] >= 0 and graph.mate[alone[i]] < 0:
+            more = _rematched(alone[i], most - lost, graph)
+            graph.price[places[i]] += more
+            lost += more
+    return -lost
 
 
 @kernel
@@ -155,17 +169,24 @@ def opened(place: int, graph: Graph) -> float:
         graph.mate[place] = nearest
         graph.mate[nearest] = place
         return best
-    shortest, free, yielding, settled, seen = _search(place, graph)
+    return best - _rematched(place, np.inf, graph)
+
+
+@kernel
+def _rematched(place: int, reach: float, graph: Graph) -> float:
+    """Lower the price of an unmatched place to where it is matched, or to 0, or by the reach; returns by how much."""
+    shortest, free, yielding, settled, seen = _search(place, reach, graph)
     graph.price[place] -= shortest
     for j in settled:
         save(j, graph)
         save(graph.mate[j], graph)
         graph.price[j] += shortest - graph.distance[j]
         graph.price[graph.mate[j]] -= shortest - graph.distance[j]
-    _flip(place, free, yielding, graph)
+    if free >= 0 or yielding >= 0:
+        _flip(place, free, yielding, graph)
     for j in seen:
         graph.distance[j] = np.inf
-    return best - shortest
+    return float(shortest)
 
 
 @inlined
@@ -199,19 +220,21 @@ def restore(graph: Graph, share: float = 0.0) -> None:
 
 
 @kernel
-def _search(place: int, graph: Graph) -> tuple[float, int, int, list[int], list[int]]:
-    """Dijkstra over the slack price_i + price_j − gain_ij, from a place to the nearest end.
+def _search(place: int, reach: float, graph: Graph) -> tuple[float, int, int, list[int], list[int]]:
+    """Dijkstra over the slack price_i + price_j − gain_ij, from a place to the nearest end, if it is within reach.
 
     An end is an unmatched place of the other side, or one of its own side, reached through its mate, that gives way
     and stays alone.
 
     Returns
     -------
-    shortest : length of the path.
-    free, yielding : the end of either kind, −1 for the other.
+    shortest : length of the path, or the reach.
+    free, yielding : the end of either kind, −1 for the other, or for both.
     settled, seen : places of the other side nearer than the end, and all that have a distance.
     """
-    shortest, free, yielding = graph.price[place], -1, place
+    shortest, free, yielding = reach, -1, -1
+    if graph.price[place] < reach:
+        shortest, yielding = graph.price[place], place
     heap = [(0.0, place)]
     settled = [place for _ in range(0)]
     seen = [place for _ in range(0)]

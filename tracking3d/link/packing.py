@@ -171,7 +171,7 @@ def _enter(k: int, trial: int, holding: Holding, graph: Graph) -> float:
             change += _release(rival, holding, graph)
             done.append(rival)
     displaced = len(done)
-    change += _take(k, holding, graph)
+    change += _take(k, holding, graph, displaced == 0)
     done.append(k)
     for i in range(displaced):
         change += _follow(done[i], done, holding, graph)
@@ -234,7 +234,7 @@ def _follow(displaced: int, done: list[int], holding: Holding, graph: Graph) -> 
             k = holding.of[at]
             if not _is_free(k, holding) or short_of(k, holding, graph) >= -LEAST_GAIN:
                 continue
-            won = _take(k, holding, graph)
+            won = _take(k, holding, graph, False)
             if won > LEAST_GAIN:
                 change += won
                 done.append(k)
@@ -250,17 +250,15 @@ def _is_free(k: int, holding: Holding) -> bool:
 
 
 @kernel
-def _take(k: int, holding: Holding, graph: Graph) -> float:
-    """Let a bundle hold its places, all of them free; returns the change of the total."""
-    change = holding.worth[k]
+def _take(k: int, holding: Holding, graph: Graph, must_win: bool) -> float:
+    """Let a bundle hold its places, all of them free; returns the change of the total.
+
+    If it must win and does not, this ends as :func:`.matching.closed` does where too much is lost.
+    """
+    places, worth = holding.place[holding.first[k] : holding.first[k + 1]], holding.worth[k]
     holding.taken[k] = True
-    for at in range(holding.first[k], holding.first[k + 1]):
-        place = holding.place[at]
-        holding.holder[place] = k
-        lost = closed(place, graph)
-        graph.price[place] = -lost
-        change += lost
-    return float(change)
+    holding.holder[places] = k
+    return float(worth + closed(places, graph, worth if must_win else np.inf))
 
 
 @kernel
