@@ -43,7 +43,7 @@ def test_the_light_pulls_a_wrong_edge_to_where_it_falls(ball: np.ndarray, said: 
 
 def test_brightness_runs_from_the_background_to_the_inside(ball: np.ndarray) -> None:
     heads = heads_of(RADIUS)
-    light = brightness(heads[FOREGROUND], heads[DISTANCE], ball)
+    light = brightness(heads[FOREGROUND], ball)
     middle = SIDE // 2
     assert light[middle, middle, middle] > 0.85
     assert light[2, 2, 2] < 0.25
@@ -55,7 +55,7 @@ def test_brightness_runs_from_the_background_to_the_inside(ball: np.ndarray) -> 
 
 def test_gain_and_offset_do_not_matter(ball: np.ndarray) -> None:
     heads = heads_of(RADIUS)
-    one, other = (brightness(heads[FOREGROUND], heads[DISTANCE], v) for v in (ball, 3 * ball - 0.2))
+    one, other = (brightness(heads[FOREGROUND], v) for v in (ball, 3 * ball - 0.2))
     near = np.linalg.norm(np.indices((SIDE,) * 3) - (SIDE - 1) / 2, axis=0) < RADIUS + 2
     assert np.allclose(one[near], other[near], atol=1e-3)
 

@@ -1,9 +1,10 @@
 """Where a cell ends: what the network says of it, and how the light falls there.
 
 The network is sure of where cells are, and less of where they end: in haze its foreground swells. How bright a voxel
-is between the background beside it (0) and the inside of the cell (1) says that by itself, but knows no cells. Both
-are averaged as logits: a logarithmic opinion pool (Genest and Zidek 1986, "Combining probability distributions",
-Statistical Science 1).
+is between the mean of the background beside it (0) and that of the cell (1) says that by itself, but knows no cells:
+an edge lies midway (Chan and Vese 2001, here of each neighbourhood), and so further out where a cell fades than where
+it ends at once. Both are averaged as logits: a logarithmic opinion pool (Genest and Zidek 1986, "Combining probability
+distributions", Statistical Science 1).
 """
 
 from __future__ import annotations
@@ -13,20 +14,18 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import expit
 
-from tracking3d.segment.network.heads import DISTANCE, FOREGROUND
+from tracking3d.segment.network.heads import FOREGROUND
 from tracking3d.segment.network.resampling import resampled
 from volumes.shapes import ChannelVoxels, Voxels
 
 POOL = 2
 """The light is judged on voxels so many times as coarse as the network's: they are less noisy, and fewer."""
 BESIDE, WITHIN = 7.0, 3.5
-"""σ over which the background and the inside of cells are averaged, voxels of the network's grid; a cell has 14."""
-INSIDE = 0.5
-"""Depth from which a voxel shows how bright its cell is."""
+"""σ over which the background and cells are averaged, voxels of the network's grid; a cell has 14."""
 STEEP = 8.0
-"""By how much the logit of the light grows from the background to the inside of a cell."""
-EDGE = 0.45
-"""Where between both a cell ends; half of it, but for what annotators see beyond."""
+"""By how much the logit of the light grows from the mean of the background to that of a cell."""
+EDGE = 0.5
+"""Where between both a cell ends."""
 FAINT = 0.03
 """Least difference of the two, in shares of the span from background to bright cells: less is noise."""
 NEVER = 1e-4
@@ -44,15 +43,15 @@ def edged(heads: ChannelVoxels, shown: Voxels, share: float) -> NDArray[np.float
     logit: NDArray[np.float32] = np.asarray(heads[FOREGROUND], np.float32)
     if share == 0:
         return logit
-    light = brightness(logit, heads[DISTANCE], shown)
+    light = brightness(logit, shown)
     return np.asarray((1 - share) * logit + (share * STEEP) * (light - EDGE), np.float32)
 
 
-def brightness(logit: Voxels, depth: Voxels, shown: Voxels) -> NDArray[np.float32]:
-    """How bright each voxel (z, y, x) is between the background beside it, 0, and the inside of the cell near it, 1."""
-    light, cell, deep = pooled(shown), expit(pooled(logit)), pooled(depth)
+def brightness(logit: Voxels, shown: Voxels) -> NDArray[np.float32]:
+    """How bright each voxel is, (z, y, x), from the mean of the background beside it, 0, to that of the cell near it, 1."""
+    light, cell = pooled(shown), expit(pooled(logit))
     dark = _averaged(light, (1 - cell) ** 2, BESIDE / POOL)
-    bright = _averaged(light, cell * (deep - INSIDE).clip(0), WITHIN / POOL)
+    bright = _averaged(light, cell**2, WITHIN / POOL)
     relative = ((light - dark) / np.maximum(bright - dark, FAINT)).clip(0, 1)
     whole = [(0, n) for n in relative.shape]
     return resampled(relative, whole, [(0, n) for n in shown.shape], (1 / POOL,) * 3)
