@@ -90,7 +90,8 @@ def _chosen(problem: tuple[Contest, int, np.ndarray, np.ndarray, Bundles, np.nda
     places = graph(links[:, 0], links[:, 1], gain, every, every)
     open_all(places, every)
     splits = bundled(divisions.place.reshape(-1, 3) + np.array([0, every, every]), divisions.worth)
-    packing, bundles = settled(rivalry, places, splits, alone)
+    # Cells as dense as they are large: no choice is credited for places of parts.
+    packing, bundles = settled(rivalry, places, splits, alone, np.full(n, 100.0))
     owed = bundles.worth[len(splits.worth) :] - rivalry.prior
     owed += np.array([alone[rivalry.out[a:b]].sum() for a, b in zip(rivalry.start, rivalry.start[1:], strict=False)])
     return packing, bundles, sum(owed[rivalry.contest == k][0] for k in range(rivalry.count))
@@ -173,7 +174,7 @@ def _movie(rng: np.random.Generator, frames: int = 8, crowd: int = 12) -> tuple[
     for frame in range(frames):
         for k in range(crowd):
             two = k % 2 == 0
-            place = np.array([0, 25 * (k // 4), 25 * (k % 4)]) + rng.normal(0, 0.4, 3) + [0, 0.5 * frame, 0]
+            place = np.array([0, 14 * (k // 4), 14 * (k % 4)]) + rng.normal(0, 0.4, 3) + [0, 0.5 * frame, 0]
             halves = place + np.array([[0, 0, -3], [0, 0, 3]]) + rng.normal(0, 0.2 if two else 2.0, (2, 3))
             for centre, own, size in (
                 (halves[0], f"{2 * k}", 1),
@@ -183,7 +184,7 @@ def _movie(rng: np.random.Generator, frames: int = 8, crowd: int = 12) -> tuple[
                 t.append(frame)
                 zyx.append(centre)
                 claims.append(own)
-                volume.append(100.0 * size)
+                volume.append(200.0 * size)
                 true.append(two == (size == 1))
     return Detections.of(t, np.array(zyx), volume, {"claims": np.array(claims)}), np.array(true)
 
@@ -203,11 +204,29 @@ def test_time_tells_halves_of_a_cell_from_two_cells(rng):
 
 
 def test_a_choice_is_proved_like_any_link(rng):
-    cells, true = _movie(rng, frames=4, crowd=4)
+    cells, true = _movie(rng, frames=6, crowd=8)
     solution = ConstraintConfig().build().solve(cells)
     assert solution.proof.gap < 1e-6
     assert solution.proof.proved.all()
     assert (solution.tracks.chosen == true).all()
+
+
+@pytest.mark.parametrize("volumes_known", [True, False])
+def test_far_from_others_parts_do_not_win_by_their_number(rng, volumes_known):
+    """Every cell comes as a whole and as halves; both halves stay near, but no nearer than halves of anything are."""
+    lattice = 60.0 * np.stack(np.meshgrid(*[np.arange(4.0)] * 3), -1).reshape(-1, 3)
+    n, radius, zyx = len(lattice), 10.0, []
+    for _ in range(6):
+        across = rng.normal(0, 1, (n, 3))
+        across *= 3 / 8 * radius / np.linalg.norm(across, axis=1, keepdims=True)
+        place = lattice + rng.normal(0, 0.5, (n, 3))
+        zyx += [place, place + across, place - across]
+    volume = np.tile(np.repeat(4 / 3 * np.pi * radius**3 * np.array([1, 0.5, 0.5]), n), 6) if volumes_known else None
+    claims = np.tile(
+        [*(f"{2 * i} {2 * i + 1}" for i in range(n)), *map(str, range(0, 2 * n, 2)), *map(str, range(1, 2 * n, 2))], 6
+    )
+    cells = Detections.of(np.repeat(np.arange(6), 3 * n), np.concatenate(zyx), volume, {"claims": claims})
+    assert tracking3d.link(cells).chosen.reshape(6, 3, n)[:, 0].mean() > 0.95
 
 
 def test_what_is_chosen_depends_on_neither_order_nor_place_nor_unit(rng):

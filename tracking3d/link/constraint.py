@@ -185,7 +185,7 @@ class ConstraintLinker:
         bundles = joined([splits.bundles(n), joint.bundles(n)])
         if rivalry.count:
             alone = appearing(cells, rates) + vanishing(cells, rates)
-            packing, bundles = settled(rivalry, places, bundles, alone, before)
+            packing, bundles = settled(rivalry, places, bundles, alone, cells.log_density, before)
         else:
             packing = packed(places, total, bundles)
         choice = Choice(splits, joint, rivalry, bundles, packing)

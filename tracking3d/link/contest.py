@@ -13,6 +13,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from math import log, pi
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,10 @@ from tracking3d.link.neighbourhoods import bettered, rematched
 from tracking3d.link.packing import Bundles, Packing, joined, packed
 from tracking3d.link.scene import NEIGHBOURS, Scene, neighboured, scene
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
+LEAST_ROOM = 0.1
+"""Least radius, in spacings, of what hypotheses of unknown volumes lie in."""
 MOST = 64
 """Choices of one contest; where there are more, the least confident hypotheses are put out beforehand."""
 
@@ -41,6 +44,8 @@ class Contest:
     out : (s,) the cells that each puts out.
     contest : (k,) the contest that each belongs to, from 0.
     prior : (k,) log probability of the choice by the confidences, but for what all choices of its contest share.
+    fewer : (k,) by how many cells it has fewer than the largest choice of its contest.
+    log_room : (c,) log of the volume (µm³) in which a contest's hypotheses lie: of its largest one.
     """
 
     pairs: NDArray[np.int64]
@@ -48,6 +53,8 @@ class Contest:
     out: NDArray[np.int64]
     contest: NDArray[np.int64]
     prior: NDArray[np.float64]
+    fewer: NDArray[np.int64]
+    log_room: NDArray[np.float64]
 
     @property
     def count(self) -> int:
@@ -75,21 +82,30 @@ class Contest:
         kept[self.out[np.repeat(chosen, np.diff(self.start))]] = False
         return kept
 
-    def bundles(self, n: int, alone: NDArray[np.float64], most: NDArray[np.float64]) -> Bundles:
+    def bundles(
+        self, n: int, alone: NDArray[np.float64], log_density: NDArray[np.float64], most: NDArray[np.float64]
+    ) -> Bundles:
         """The choices as bundles among n cells, of which the last ones stand for the contests.
 
         A cell that is put out is none: against one that appears and vanishes at once that is worth
-        −log p_appear − log p_vanish, to which the priors add.
+        −log p_appear − log p_vanish, to which the priors add. Its place is that of a part, or of the whole, of what is
+        chosen: a part is anywhere in the room V of its cell, not anywhere in the tissue, which is likelier by 1/(V ρ).
+        Parts of what is one cell thus speak for that cell by as much as cells of their own would by staying in place.
 
         Parameters
         ----------
         n : cells, and one more for each contest.
         alone : log p_appear + log p_vanish of each cell.
+        log_density : of each, cells per µm³ about it.
         most : (2 n,) the largest worth of any link or other bundle at each place.
         """
         own, size = n - self.count + self.contest, np.diff(self.start)
         of = np.repeat(np.arange(len(size)), size)
-        worth = self.prior - np.bincount(of, alone[self.out], len(size))
+        members = self.of(len(alone))
+        there = np.flatnonzero(members >= 0)
+        density = np.bincount(members[there], log_density[there]) / np.bincount(members[there])
+        within = np.maximum(0.0, -self.log_room - density)
+        worth = self.prior - np.bincount(of, alone[self.out], len(size)) + self.fewer * within[self.contest]
         needed = np.bincount(of, most[self.out] + most[n + self.out], len(size)) - worth
         first = np.flatnonzero(np.diff(self.contest, prepend=-1))
         worth += 1 + np.maximum.reduceat(needed, first)[self.contest]
@@ -110,7 +126,7 @@ def contest(detections: Detections, cells: Scene) -> Contest:
     pairs = np.sort(place[rows], axis=1)
     n = len(cells)
     if not len(pairs):
-        return Contest(pairs, np.zeros(1, np.int64), pairs[:, 0], pairs[:, 0], np.zeros(0))
+        return Contest(pairs, np.zeros(1, np.int64), pairs[:, 0], pairs[:, 0], np.zeros(0), pairs[:, 0], np.zeros(0))
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -124,14 +140,31 @@ def contest(detections: Detections, cells: Scene) -> Contest:
     for cell in sorted(apart):
         members.setdefault(int(part[cell]), []).append(cell)
     start, out, of, prior = [0], list[int](), list[int](), list[float]()
+    fewer, room = list[int](), list[float]()
     for number, own in enumerate(members.values()):
-        for kept in _choices(own, apart, sure):
+        choices = _choices(own, apart, sure)
+        fewer += [max(map(len, choices)) - len(kept) for kept in choices]
+        room.append(_log_room(cells, own))
+        for kept in choices:
             lost = [cell for cell in own if cell not in kept]
             out += lost
             start.append(len(out))
             of.append(number)
             prior.append(float(np.log(sure[sorted(kept)]).sum() + np.log1p(-sure[lost]).sum()))
-    return Contest(pairs, *(np.array(part, np.int64) for part in (start, out, of)), np.array(prior))
+    held = (np.array(part, np.int64) for part in (start, out, of))
+    return Contest(pairs, *held, np.array(prior), np.array(fewer), np.array(room))
+
+
+def _log_room(cells: Scene, own: list[int]) -> float:
+    """Log of the volume of the largest of some cells; where none is known, of a ball that has them for its halves.
+
+    The centre of half a ball lies ⅜ of the radius from that of the ball.
+    """
+    known = cells.log_volume[own][np.isfinite(cells.log_volume[own])]
+    if len(known):
+        return float(known.max())
+    away = float(np.linalg.norm(cells.zyx[own] - cells.zyx[own].mean(axis=0), axis=1).max())
+    return log(4 / 3 * pi) + 3 * log(max(away * 8 / 3, LEAST_ROOM * float(cells.spacing[own].mean())))
 
 
 def settled(
@@ -139,6 +172,7 @@ def settled(
     places: Graph,
     others: Bundles,
     alone: NDArray[np.float64],
+    log_density: NDArray[np.float64],
     before: NDArray[np.bool_] | None = None,
 ) -> tuple[Packing, Bundles]:
     """The packing of links, other bundles and choices, and all bundles, the choices last; changes the graph.
@@ -151,14 +185,14 @@ def settled(
     rivalry : the contests.
     places : the graph of the links, matched, with a cell of its own for each contest at the end.
     others : divisions and merges.
-    alone : log p_appear + log p_vanish of each cell.
+    alone, log_density : of each cell, as of :meth:`Contest.bundles`.
     before : (k,) the choices to begin with; left out, they are made one by one, those that lose least first.
     """
     n = len(places.price) // 2
     most = np.zeros(2 * n)
     np.maximum.at(most, np.repeat(np.arange(2 * n), np.diff(places.start)), places.gain)
     np.maximum.at(most, others.place, others.worth[others.owner])
-    choices = rivalry.bundles(n, alone, most)
+    choices = rivalry.bundles(n, alone, log_density, most)
     if before is None:
         before = packed(places, 0.0, choices).taken
     every = joined([others, choices])
@@ -185,7 +219,9 @@ def _choices(own: list[int], apart: dict[int, set[int]], sure: NDArray[np.float6
         left.pop()
     if len(left) < len(own):
         lost = len(own) - len(left)
-        log.warning("%d hypotheses that compete leave too many choices: the %d least sure are put out", len(own), lost)
+        logger.warning(
+            "%d hypotheses that compete leave too many choices: the %d least sure are put out", len(own), lost
+        )
     return found
 
 
