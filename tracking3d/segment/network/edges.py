@@ -48,7 +48,7 @@ def edged(heads: ChannelVoxels, shown: Voxels, share: float) -> NDArray[np.float
 
 
 def brightness(logit: Voxels, shown: Voxels) -> NDArray[np.float32]:
-    """How bright each voxel is, (z, y, x), from the mean of the background beside it, 0, to that of the cell near it, 1."""
+    """How bright voxels (z, y, x) are between the means of the background beside them, 0, and of the cell there, 1."""
     light, cell = pooled(shown), expit(pooled(logit))
     dark = _averaged(light, (1 - cell) ** 2, BESIDE / POOL)
     bright = _averaged(light, cell**2, WITHIN / POOL)
