@@ -17,13 +17,21 @@ from tracking3d.config import LinkerConfig
 from tracking3d.formats.ctc import write_ctc
 from tracking3d.formats.dispatch import WRITTEN, is_plain_csv, writer_of
 from tracking3d.formats.table import read_detections, write_linked_rows
+from tracking3d.link.constraint import ConstraintConfig, ConstraintLinker
+from tracking3d.link.learning import taught_by_few
 from tracking3d.tracks import Tracks
-from volumes.errors import OutputError
+from volumes.errors import ConfigError, OutputError
 from volumes.timelapse import TimeLapse
 
 
 def link_files(
-    table: Path, unit: str, dt_s: float | None, how: LinkerConfig, out: Path, labels: Path | None = None
+    table: Path,
+    unit: str,
+    dt_s: float | None,
+    how: LinkerConfig,
+    out: Path,
+    labels: Path | None = None,
+    taught_by: Path | None = None,
 ) -> dict[str, Any]:
     """Link the detections of a CSV table; a CSV keeps every row and column, in order.
 
@@ -36,6 +44,7 @@ def link_files(
     out : the same table with track_id and parent; or, by the suffix, another format of tracks; or, with labels, a
         folder of the Cell Tracking Challenge.
     labels : the movie of labels that the table was measured in, for such a folder alone.
+    taught_by : tracks of which only a few need to be linked, to learn rates and divisions from beforehand.
 
     Returns
     -------
@@ -44,12 +53,21 @@ def link_files(
     Raises
     ------
     OutputError : a suffix that is not known; a folder without labels, or labels without a folder.
+    ConfigError : tracks to learn from for a kind that does not learn.
     """
     write = _writer(out, table, labels)
-    tracks = tracking3d.link(read_detections(table, unit=unit, dt_s=dt_s), how)
+    linker = how if taught_by is None else _taught(how, taught_by)
+    tracks = tracking3d.link(read_detections(table, unit=unit, dt_s=dt_s), linker)
     write(tracks)
     ids = set(tracks.track_id.tolist()) - {0}
     return {"tracks": len(ids), "divisions": len(tracks.divisions), "out": str(out)}
+
+
+def _taught(how: LinkerConfig, tracks: Path) -> ConstraintLinker:
+    if not isinstance(how, ConstraintConfig):
+        remedy = "Use kind constraint, or leave --taught-by out"
+        raise ConfigError("does not learn from tracks", field="--kind", value=how.kind, remedy=remedy)
+    return ConstraintLinker(how, taught_by_few(tracking3d.read_tracks(tracks)))
 
 
 def _writer(out: Path, table: Path, labels: Path | None) -> Callable[[Tracks], None]:

@@ -82,6 +82,9 @@ def link(
     labels: Annotated[
         Path | None, Parameter(help="The movie of labels that the table was measured in, for a CTC folder.")
     ] = None,
+    taught_by: Annotated[
+        Path | None, Parameter(help="Tracks of such cells, a few linked, to learn rates and divisions from.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Link a table of detections (t, z, y, x) over time.
@@ -100,7 +103,8 @@ def link(
     from experiments.link_files import link_files, linker_config
 
     short = {} if max_distance_um is None else {"max_distance_um": repr(max_distance_um)}
-    say(link_files(detections, unit, dt, linker_config(kind, short | dict(map(pair, set_))), out, labels), json)
+    how = linker_config(kind, short | dict(map(pair, set_)))
+    say(link_files(detections, unit, dt, how, out, labels, taught_by), json)
 
 
 def _layout(axes: str, sizes: tuple[int, ...], spacing_um: tuple[float, ...], dt: float | None) -> Layout:

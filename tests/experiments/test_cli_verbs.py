@@ -343,6 +343,19 @@ def test_what_cannot_be_written_is_said_before_any_work(fusetrack: Command, argu
     assert says in json.loads(err)["message"]
 
 
+def test_link_learns_from_a_few_tracks(fusetrack: Command) -> None:
+    Path("in.csv").write_text("t,z,y,x\n" + "".join(f"{t},0,{40 * k},0\n" for k in range(9) for t in range(4)))
+    Path("few.csv").write_text("t,z,y,x,parent\n0,0,0,0,-1\n1,0,0,1,0\n2,0,0,0,1\n0,0,9,0,-1\n")
+    code, out, _ = fusetrack("link", "in.csv", "--out", "o.csv", "--taught-by", "few.csv", "--json")
+    assert (code, json.loads(out)["tracks"]) == (0, 9)
+    code, out, err = fusetrack(
+        "link", "in.csv", "--out", "p.csv", "--taught-by", "few.csv", "--kind", "nearest", "--json"
+    )
+    assert (code, out) == (1, "")
+    assert "does not learn" in json.loads(err)["message"]
+    assert not Path("p.csv").exists()
+
+
 def test_link_offers_every_kind_that_there_is() -> None:
     offered = get_args(get_args(inspect.get_annotations(link_verb, eval_str=True)["kind"])[0])
     assert offered == LINKERS

@@ -63,6 +63,12 @@ def test_complete_detections_of_a_calm_scene_give_back_every_link(rng):
     assert np.array_equal(tracking3d.link(cells).parent, np.maximum(expected, -1))
 
 
+def test_cells_that_do_not_move_at_all_are_linked():
+    place = np.stack(np.meshgrid(*[np.arange(3) * 10.0] * 3, indexing="ij"), -1).reshape(-1, 3)
+    cells = Detections.of(np.repeat(np.arange(5), 27), np.tile(place, (5, 1)))
+    assert np.array_equal(tracking3d.link(cells).parent, np.maximum(np.arange(135) - 27, -1))
+
+
 @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 0, 2)])
 def test_links_do_not_depend_on_place_axes_or_start(embryo: Tracks, rng, axes):
     cells, _ = _observed(embryo, rng)

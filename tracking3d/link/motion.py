@@ -200,6 +200,9 @@ def _regressed(
                 one += weight * x[k, 0, axis] * y[k, axis]
                 two += weight * x[k, 1, axis] * y[k, axis]
         volume = first * second - both * both
+        # Where nothing moves, nothing is fitted.
+        if volume <= 0.0:
+            break
         fitted = np.array([(second * one - both * two) / volume, (first * two - both * one) / volume])
         change = np.abs(fitted - beta).max()
         beta = fitted
