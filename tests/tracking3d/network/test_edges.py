@@ -6,25 +6,24 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from tracking3d.segment.network.edges import EDGE, brightness, edged, pooled
+from tracking3d.segment.network.edges import edged, excess, pooled
 from tracking3d.segment.network.heads import DISTANCE, FOREGROUND, HEADS
 
 SIDE, RADIUS = 48, 9.0
+AWAY = np.linalg.norm(np.indices((SIDE,) * 3) - (SIDE - 1) / 2, axis=0)
 
 
 def heads_of(radius: float) -> np.ndarray:
     """What a network would say that takes the ball's radius for another."""
-    away = np.linalg.norm(np.indices((SIDE,) * 3) - (SIDE - 1) / 2, axis=0)
     heads = np.zeros((HEADS, SIDE, SIDE, SIDE), np.float32)
-    heads[FOREGROUND] = np.clip(1.5 * (radius - away), -5, 5)
-    heads[DISTANCE] = np.clip(1 - away / radius, 0, 1)
+    heads[FOREGROUND] = np.clip(1.5 * (radius - AWAY), -5, 5)
+    heads[DISTANCE] = np.clip(1 - AWAY / radius, 0, 1)
     return heads
 
 
 @pytest.fixture
 def ball(rng: np.random.Generator) -> np.ndarray:
-    away = np.linalg.norm(np.indices((SIDE,) * 3) - (SIDE - 1) / 2, axis=0)
-    seen = ndimage.gaussian_filter((away < RADIUS).astype(float), 1.2)
+    seen = ndimage.gaussian_filter((AWAY < RADIUS).astype(float), 1.2)
     return np.asarray(0.1 + 0.6 * seen + rng.normal(0, 0.03, seen.shape), np.float32)
 
 
@@ -41,22 +40,36 @@ def test_the_light_pulls_a_wrong_edge_to_where_it_falls(ball: np.ndarray, said: 
     assert abs(pulled - RADIUS) <= max(0.4, 0.6 * abs(said - RADIUS))
 
 
-def test_brightness_runs_from_the_background_to_the_inside(ball: np.ndarray) -> None:
-    heads = heads_of(RADIUS)
-    light = brightness(heads[FOREGROUND], ball)
+def test_the_light_runs_from_the_background_to_the_inside(ball: np.ndarray) -> None:
+    above = excess(heads_of(RADIUS)[FOREGROUND], ball)
     middle = SIDE // 2
-    assert light[middle, middle, middle] > 0.85
-    assert light[2, 2, 2] < 0.25
-    assert light.min() >= 0
-    assert light.max() <= 1
-    edge = np.abs(np.linalg.norm(np.indices((SIDE,) * 3) - (SIDE - 1) / 2, axis=0) - RADIUS) < 0.5
-    assert light[edge].mean() == pytest.approx(0.5, abs=0.1)
+    assert above[middle, middle, middle] > 0.4
+    assert above[2, 2, 2] < -0.2
+    assert np.abs(above).max() <= 1
+    edge = np.abs(AWAY - RADIUS) < 0.5
+    assert above[edge].mean() == pytest.approx(0, abs=0.1)
+
+
+def test_a_bright_cell_beside_dim_ones_reaches_further(rng: np.random.Generator) -> None:
+    """One level for all lies below half of the bright cell, and so its blurred edge further out."""
+    place = np.indices((32, 32, 96)) - np.array([15.5, 15.5, 0]).reshape(3, 1, 1, 1)
+    away = [np.sqrt(place[0] ** 2 + place[1] ** 2 + (place[2] - x) ** 2) for x in (16, 48, 80)]
+    nearest = np.minimum.reduce(away)
+    heads = np.zeros((HEADS, 32, 32, 96), np.float32)
+    heads[FOREGROUND] = np.clip(1.5 * (7 - nearest), -5, 5)
+    sizes = {}
+    for name, light in (("alike", (0.4, 0.4, 0.4)), ("one bright", (0.4, 1.6, 0.4))):
+        sharp = sum(b * (a < 7) for a, b in zip(away, light, strict=True))
+        shown = ndimage.gaussian_filter(sharp, 2.0) + rng.normal(0, 0.01, sharp.shape)
+        sizes[name] = [((edged(heads, shown.astype(np.float32), 0.5) > 0) & (a < 15)).sum() for a in away]
+    assert sizes["one bright"][1] > 1.05 * sizes["alike"][1]
+    assert sizes["one bright"][0] == pytest.approx(sizes["alike"][0], rel=0.2)  # no dim cell is lost
 
 
 def test_gain_and_offset_do_not_matter(ball: np.ndarray) -> None:
     heads = heads_of(RADIUS)
-    one, other = (brightness(heads[FOREGROUND], v) for v in (ball, 3 * ball - 0.2))
-    near = np.linalg.norm(np.indices((SIDE,) * 3) - (SIDE - 1) / 2, axis=0) < RADIUS + 2
+    one, other = (excess(heads[FOREGROUND], v) for v in (ball, 3 * ball - 0.2))
+    near = AWAY < RADIUS + 2
     assert np.allclose(one[near], other[near], atol=1e-3)
 
 
@@ -66,7 +79,6 @@ def test_where_the_network_sees_nothing_the_light_makes_no_cell(rng: np.random.G
     shown = rng.random((20, 21, 22)).astype(np.float32)
     assert (edged(heads, shown, 0.5) < 0).all()
     assert np.array_equal(edged(heads, shown, 0.0), heads[FOREGROUND])
-    assert 0 < EDGE < 1
 
 
 def test_pooling_takes_means_and_repeats_the_last_plane() -> None:
