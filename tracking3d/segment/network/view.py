@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracking3d.segment.network.heads import DIAMETER
-from tracking3d.segment.network.normalise import levels, normalised
+from tracking3d.segment.network.normalise import COUNTED, levels, normalised
 from tracking3d.segment.network.resampling import Range, coarse_shape, needed, resampled
 from volumes.shapes import Shape3, Triple, Voxels
 
@@ -84,7 +84,10 @@ class View:
 
     def bounds(self, read: Read) -> tuple[float, float]:
         """The intensities that become 0 and 1: of what the probes see."""
-        seen = [self.resampled(read, probe).ravel() for probe in self.probes()]
+        probes = list(self.probes())
+        # As many as are counted; more would only be held.
+        every = max(1, math.prod(b - a for a, b in probes[0]) * len(probes) // (4 * COUNTED))
+        seen = [self.resampled(read, probe).ravel()[::every].copy() for probe in probes]
         return levels(np.concatenate(seen))
 
 

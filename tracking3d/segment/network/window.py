@@ -106,9 +106,9 @@ def smallest_cell(view: View, volume_um3: float | None) -> float:
 
 
 def _beyond(inner: Range, size: int) -> Range:
-    """What the network must see for its maps of a range."""
-    begin = max(0, (inner[0] - HALO) // UNIT * UNIT)
-    return begin, min(size, -(-(inner[1] + HALO) // UNIT) * UNIT)
+    """What the network sees for its maps of a range: as much for each, since every new shape costs memory for good."""
+    begin = min(max(0, (inner[0] - HALO) // UNIT * UNIT), max(0, -(-(size - WINDOW) // UNIT) * UNIT))
+    return begin, min(size, begin + WINDOW)
 
 
 def _inside(outer: Ranges, inner: Ranges) -> tuple[slice, slice, slice]:
