@@ -34,6 +34,9 @@ MODALITY_OF: dict[Kind, str] = {
 DATA = "FUSETRACK_DATA"
 """The variable that names the folder of real data that does not come with the package."""
 
+PARTNERS = (0.15, 0.35, 0.35, 0.15)
+"""How often each of the looks is a partner: contrast, dense, functional, stain."""
+
 
 class Stack(Closed):
     """One specimen's real volumes on one grid."""
@@ -180,7 +183,7 @@ def _on_one_scale(clean: Voxels, taken: Voxels) -> tuple[Voxels, Voxels]:
 
 def _patchwork(shape: Shape3, rng: np.random.Generator) -> Scene:
     structure = random_structure(shape, rng)
-    looks: list[Look] = ["contrast", LOOKS[int(rng.integers(len(LOOKS)))], LOOKS[int(rng.integers(len(LOOKS)))]]
+    looks: list[Look] = ["contrast", *_partners(rng)]
     return Scene(pictures_of(structure, looks, rng), tuple(_modality(look, rng) for look in looks))
 
 
@@ -191,9 +194,14 @@ def _partnered(stack: Scene, size: int, rng: np.random.Generator) -> Scene:
     planes = np.take(stack.clean, number, axis + 1)[:, None]
     zoom = rng.uniform(0.8, 1.6) * size / max(planes.shape[2:])
     planes = np.clip(ndimage.zoom(planes, (1, 1, zoom, zoom), order=1), 0, 1).astype(np.float32)
-    looks: list[Look] = [LOOKS[int(rng.integers(len(LOOKS)))] for _ in range(2)]
+    looks = _partners(rng)
     others = pictures_of(structure_of(planes[0], rng), looks, rng)
     return Scene(np.concatenate([planes, others]), (*stack.modalities, *(_modality(look, rng) for look in looks)))
+
+
+def _partners(rng: np.random.Generator) -> list[Look]:
+    """Two looks, most often such as hide what the others show: saturated, or wide and faint."""
+    return [LOOKS[int(i)] for i in rng.choice(len(LOOKS), 2, p=PARTNERS)]
 
 
 def _modality(look: Look, rng: np.random.Generator) -> str:
@@ -238,4 +246,4 @@ def _turned(cut: ChannelVoxels, rng: np.random.Generator) -> ChannelVoxels:
 def _brightened(picture: Voxels, rng: np.random.Generator) -> AnyArray:
     """Another brightness and another gamma, so that no grey level means anything; black stays black."""
     bent = np.clip(picture, 0, None) ** rng.uniform(0.7, 1.4)
-    return np.asarray(np.clip(rng.uniform(0.6, 1.15) * bent, 0, 1), np.float32)
+    return np.asarray(np.clip(rng.uniform(0.4, 1.15) * bent, 0, 1), np.float32)

@@ -1,11 +1,11 @@
 """What ``dmf-lp`` is trained for: the clean target, and that each clean source stays to be seen.
 
-L = λ_t |x̂₁ − x₁| + λ_g Σ_k hinge(gain_k) + λ_e Σₘ edges + λ_h entropy, x₁ the LP-F of the clean sources. Gains are
-those of the field's figures over the pixelwise maximum, in shares of what they usually are: VIF and Q of each source
-apart, so that none is bought at the other's cost, SCD and SSIM; a loss counts three times what a gain does. They are
-asked where the sources came undegraded: there nothing is to be recovered, and what remains is to show all of them.
-Metrics that are losses are no evidence of quality: the edges lost, d′ and the recovery of the target are judged beside
-them.
+L = λ_t |x̂₁ − x₁| − λ_g Σ_k λ_k bent(gain_k) + λ_e Σₘ edges + λ_h entropy, x₁ the LP-F of the clean sources. Gains are
+relative, those of the field's figures of all sources together over the pixelwise maximum's: SCD, VIF, Q and SSIM; up
+to what is asked of a figure a gain counts four times what it does beyond. That no source is copied at the cost of the
+others is left to the hinge on each one's strong edges. Gains are asked where the sources came undegraded: there nothing
+is to be recovered, and what remains is to show all of them. Metrics that are losses are no evidence of quality: the
+edges lost, d′ and the recovery of the target are judged beside them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,15 @@ from fusion.losses.windows import uniform_window
 
 LEVELS = 255.0
 """Grey levels that the common scale of 0 to 1 has in the field's figures."""
-ENOUGH = 0.02
-"""Relative gain below which a figure pulls three times as hard."""
+ASKED = {"SCD": 0.15, "VIF": 0.15, "Q": 0.05, "SSIM": 0.01}
+"""Relative gains that are asked for; ascending the pixels of CT, PET and SPECT pairs reached about these together."""
+BEYOND = 0.25
+"""What a gain beyond that counts."""
+MOST = 0.5
+"""Gain beyond that from which on nothing more is asked, so that none drowns the rest."""
 BINS = 32
-USUAL = {"SCD": 2.5, "VIF": 0.3, "Q": 0.5, "SSIM": 1.4}
-"""What the figures of the pixelwise maximum are about, a source; twice that of SCD, which is the easiest to raise."""
+LEAST = {"SCD": 0.7, "VIF": 0.3, "Q": 0.3, "SSIM": 0.7}
+"""About half of what the maximum usually has: a gain is a share of no less than that, or it would have no bound."""
 FLAT = 0.03
 """Deviation, on the scale of 1, below which a source shows nothing to be judged by."""
 LOUDEST = 30.0
@@ -53,20 +57,33 @@ def objective(
     undegraded : which items were seen clean (batch,) bool.
     """
     terms: dict[str, Tensor] = {}
-    seen, there = tamed(fused[undegraded]), sources[undegraded]
+    shown = held(fused)
+    seen, there = tamed(shown[undegraded]), sources[undegraded]
     if config.target:
         terms["target"] = config.target * 10 * _error(config, fused, target, undegraded)
     if config.gains:
-        terms["gains"] = config.gains * (_gains(seen, there, config.similarity) if len(seen) else fused.sum() * 0)
+        terms["gains"] = config.gains * (_gains(config, seen, there) if len(seen) else fused.sum() * 0)
     if config.edges:
         own = [sources[:, m : m + 1] for m in range(sources.shape[1])]
-        terms["edges"] = config.edges * torch.stack([strong_edge_hinge(fused, s).mean() for s in own]).sum()
+        terms["edges"] = config.edges * torch.stack([strong_edge_hinge(shown, s).mean() for s in own]).sum()
     if config.entropy:
         terms["entropy"] = config.entropy * entropy_hinge(fused.clamp(0, 1), sources.clamp(0, 1), BINS).mean()
     if config.boundary_entropy:
         hinge = boundary_entropy_hinge(fused.clamp(0, 1), sources.clamp(0, 1), BINS)
         terms["boundary_entropy"] = config.boundary_entropy * hinge.mean()
     return terms
+
+
+def held(fused: Tensor) -> Tensor:
+    """The picture cut to 0 to 1, as a file holds it; beyond, gradients pass that lead back, and no others.
+
+    Else a picture would seem to show what it draws above the brightest white, on a saturated source, and lose it there.
+    """
+    cut = fused + (fused.clamp(0, 1) - fused).detach()
+    if cut.requires_grad:
+        above, below = fused.detach() > 1, fused.detach() < 0
+        cut.register_hook(lambda g: g.masked_fill((above & (g < 0)) | (below & (g > 0)), 0.0))  # type: ignore[no-untyped-call]
+    return cut
 
 
 def tamed(fused: Tensor) -> Tensor:
@@ -93,31 +110,31 @@ def _error(config: ObjectiveConfig, fused: Tensor, target: Tensor, undegraded: T
     return (share.to(errors) * errors).mean()
 
 
-def _gains(fused: Tensor, sources: Tensor, similarity: float) -> Tensor:
-    highest = sources.amax(1, keepdim=True)
+def _gains(config: ObjectiveConfig, fused: Tensor, sources: Tensor) -> Tensor:
     with torch.no_grad():
-        before = _figures(highest, sources)
-    after = _figures(fused, sources)
+        before = _figures(sources.amax(1, keepdim=True), sources)
+    weights = {"SCD": config.differences, "VIF": config.fidelity, "Q": config.transfer, "SSIM": config.similarity}
     total = fused.new_zeros(len(fused))
-    for name, figure in after.items():
-        kind = name.rstrip("0123456789")
-        gain = (figure - before[name]) / USUAL[kind]
-        total = total + (similarity if kind == "SSIM" else 1.0) * _bent(gain)
+    for name, figure in _figures(fused, sources).items():
+        gain = (figure - before[name]) / before[name].clamp_min(LEAST[name])
+        total = total + weights[name] * _bent(gain, ASKED[name])
     shown = (sources.flatten(2).std(2) > FLAT).all(1).to(total.dtype)
     return -(shown * total).mean()
 
 
 def _figures(fused: Tensor, sources: Tensor) -> Mapping[str, Tensor]:
-    out = {"SCD": difference_correlation(fused, sources)}
-    similar = []
-    for m in range(sources.shape[1]):
-        own = sources[:, m : m + 1]
-        out[f"VIF{m}"] = visual_fidelity(LEVELS * own, LEVELS * fused)
-        out[f"Q{m}"] = edge_transfer(own, fused)
-        similar.append(ssim(LEVELS * own, LEVELS * fused, RANGE, uniform_window(), sampled=True, inner=True)[:, 0])
-    return {**out, "SSIM": torch.stack(similar).sum(0)}
+    """Each of all sources together (batch,)."""
+    own = [sources[:, m : m + 1] for m in range(sources.shape[1])]
+    told = [visual_fidelity(LEVELS * s, LEVELS * fused) for s in own]
+    similar = [ssim(LEVELS * s, LEVELS * fused, RANGE, uniform_window(), sampled=True, inner=True)[:, 0] for s in own]
+    return {
+        "SCD": difference_correlation(fused, sources),
+        "VIF": torch.stack(told).sum(0),
+        "Q": edge_transfer(sources, fused),
+        "SSIM": torch.stack(similar).sum(0),
+    }
 
 
-def _bent(gain: Tensor) -> Tensor:
-    """The gain, three times as steep below :data:`ENOUGH`; large ones saturate, so that none drowns the rest."""
-    return gain.clamp_max(0.5) + 2 * (gain - ENOUGH).clamp(-1.0, 0.0)
+def _bent(gain: Tensor, asked: float) -> Tensor:
+    """The gain as far as it is asked for, a share of what is beyond."""
+    return gain.clamp(-1.0, asked) + BEYOND * (gain - asked).clamp(0.0, MOST)

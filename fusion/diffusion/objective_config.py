@@ -12,8 +12,11 @@ class ObjectiveConfig(BaseModel):
 
     target: float = Field(1.0, ge=0, description="mean |x̂₁ − x₁|, in shares of the scale, × 10")
     target_undegraded: float = Field(0.2, ge=0, description="share of it where gains are asked of clean sources")
-    gains: float = Field(0.0, ge=0, description="VIF and Q of each source, SCD, SSIM, beside the pixelwise maximum")
-    similarity: float = Field(3.0, ge=0, description="how much SSIM counts among the gains; the others count 1")
+    gains: float = Field(0.0, ge=0, description="SCD, VIF, Q and SSIM over those of the pixelwise maximum, relative")
+    differences: float = Field(1.0, ge=0, description="how much SCD counts among the gains")
+    fidelity: float = Field(2.0, ge=0, description="how much VIF does")
+    transfer: float = Field(2.0, ge=0, description="how much Q does")
+    similarity: float = Field(5.0, ge=0, description="how much SSIM does")
     edges: float = Field(0.0, ge=0, description="strong edges of each source that are lost")
     entropy: float = Field(0.0, ge=0, description="entropy below that of the richest source")
     boundary_entropy: float = Field(0.0, ge=0, description="the same inside a ring around boundaries")

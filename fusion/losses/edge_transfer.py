@@ -22,17 +22,21 @@ DIRECTION = (0.9879, -22.0, 0.8)
 FAINT = 1e-6
 
 
-def edge_transfer(source: Tensor, fused: Tensor) -> Tensor:
-    """Q of one source (batch,), 0 to 1, weighted over all its planes together.
+def edge_transfer(sources: Tensor, fused: Tensor) -> Tensor:
+    """Q (batch,), 0 to 1, of one source or of several together: every edge of each counts by its strength.
 
     Parameters
     ----------
-    source, fused : (batch, 1, z, y, x), of one scale; the range plays no part.
+    sources : (batch, sources, z, y, x), of one scale with ``fused``; the range plays no part.
+    fused : (batch, 1, z, y, x).
     """
-    before, after = _edges(as_planes(source)), _edges(as_planes(fused))
-    kept = _kept(before, after) * before[0]
-    shape = (len(source), -1)
-    return kept.reshape(shape).sum(1) / before[0].reshape(shape).sum(1).clamp_min(FAINT)
+    after, shape = _edges(as_planes(fused)), (len(sources), -1)
+    kept = there = fused.new_zeros(len(sources))
+    for m in range(sources.shape[1]):
+        before = _edges(as_planes(sources[:, m : m + 1]))
+        kept = kept + (_kept(before, after) * before[0]).reshape(shape).sum(1)
+        there = there + before[0].reshape(shape).sum(1)
+    return kept / there.clamp_min(FAINT)
 
 
 def _kept(before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from phantom.patchwork.structure import SHELL, TISSUES, Structure, smooth_noise
-from volumes.shapes import AnyArray, Voxels
+from volumes.shapes import AnyArray, Mask, Voxels
 
 Look = Literal["contrast", "dense", "functional", "stain"]
 """Soft-tissue contrast (MRI, optical), density (CT), uptake (PET, SPECT, SWIR), a stain (fluorescence)."""
@@ -45,27 +45,41 @@ def _contrast(structure: Structure, rng: np.random.Generator) -> Voxels:
 
 
 def _dense(structure: Structure, rng: np.random.Generator) -> Voxels:
-    """A saturated shell around tissue of nearly one grey, with the noise that such scans have."""
+    """A saturated shell around tissue of nearly one grey, with the noise that such scans have.
+
+    Often the shell reaches beyond its own borders, so that what others see there lies in it.
+    """
     middle, spread = rng.uniform(0.15, 0.55), rng.uniform(0.01, 0.12)
     levels = np.clip(middle + spread * rng.standard_normal(TISSUES), 0.02, 1)
     levels[0], levels[SHELL] = 0, rng.uniform(0.85, 1.3)
     if rng.random() < 0.3:
         levels[2] = rng.uniform(0, 0.1)
-    picture = _edged(levels[structure.labels], rng.uniform(0.4, 1.2))
+    drawn = levels[structure.labels]
+    if rng.random() < 0.7:
+        drawn = np.where(_widened(structure, int(rng.integers(1, 6))), levels[SHELL], drawn)
+    picture = _edged(drawn, rng.uniform(0.4, 1.2))
     grain = rng.uniform(0, 0.05) * smooth_noise(structure.labels.shape, rng.uniform(0.4, 0.9), rng)
     picture = picture + grain * (structure.depth > 0)
     return _with_marks(picture, rng) if rng.random() < 0.3 else picture
 
 
 def _functional(structure: Structure, rng: np.random.Generator) -> Voxels:
-    """Uptake through a wide blur, with hot spots of its own; sometimes as the luminance of a false-colour table."""
+    """Uptake through a wide blur, with hot spots of its own; sometimes as the luminance of a false-colour table.
+
+    Sometimes there is none in the shell and outside it, as a brain takes up more than the scalp.
+    """
     levels = rng.uniform(0.0, 1.0, TISSUES) ** 1.3
     levels[0], levels[SHELL] = 0, rng.uniform(0, 0.2)
     size = max(structure.labels.shape)
     own = smooth_noise(structure.labels.shape, rng.uniform(0.03, 0.1) * size, rng)
     spots = rng.uniform(0, 0.4) * np.maximum(own - rng.uniform(0, 1.5), 0) * (structure.depth > 0)
-    picture = _edged(levels[structure.labels] + spots, rng.uniform(1.5, 6.0))
-    picture = picture / max(float(picture.max()), 1e-3) * rng.uniform(0.6, 1.0)
+    taken_up = levels[structure.labels] + spots
+    shell = structure.depth[structure.labels == SHELL]
+    inner = structure.depth > (shell.max() if shell.size else 0)
+    if rng.random() < 0.5 and inner.mean() > 0.1:
+        taken_up = taken_up * inner
+    picture = _edged(taken_up, rng.uniform(1.5, 8.0))
+    picture = picture / max(float(picture.max()), 1e-3) * rng.uniform(0.4, 1.0)
     picture = np.where(picture < rng.uniform(0.01, 0.08), 0, picture)
     if rng.random() < 0.5:
         nodes = int(rng.integers(4, 9))
@@ -83,6 +97,13 @@ def _stain(structure: Structure, rng: np.random.Generator) -> Voxels:
     levels[0] = rng.choice([0.0, rng.uniform(0, 0.1)])
     body = _edged(levels[structure.labels], rng.uniform(0.5, 1.5))
     return np.asarray(body * _texture(structure, rng.uniform(0.05, 0.5), rng))
+
+
+def _widened(structure: Structure, voxels: int) -> Mask:
+    """The shell and what lies so many voxels from it, plane by plane, within the body."""
+    plane = ndimage.generate_binary_structure(2, 1)[None]
+    wide = ndimage.binary_dilation(structure.labels == SHELL, plane, voxels)
+    return np.asarray(wide & (structure.depth > 0))
 
 
 def _edged(picture: AnyArray, sigma: float) -> Voxels:

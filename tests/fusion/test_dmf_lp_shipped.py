@@ -43,8 +43,10 @@ def test_the_config_beside_them_is_the_one_that_trains_them(goal: str, name: str
     """But for the folders of its files, and the file that it began from, which differ from machine to machine."""
     from experiments.training_config import load_training, resolved
 
-    ours = resolved(load_training(Path(str(files("configs") / "fusion" / name))))
-    stored = yaml.safe_load(SHIPPED[goal].with_suffix(".yaml").read_text(encoding="utf-8"))
+    ours, stored = (
+        resolved(load_training(file))
+        for file in (Path(str(files("configs") / "fusion" / name)), SHIPPED[goal].with_suffix(".yaml"))
+    )
     for config in (ours, stored):
         config["task"]["weights"] = None
         for stack in config["task"]["pictures"]["stacks"]:

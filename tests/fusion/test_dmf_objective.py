@@ -10,15 +10,16 @@ from scipy import ndimage
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from fusion.diffusion.objective import ENOUGH, LEVELS, LOUDEST, RANGE, USUAL, objective, tamed
+from fusion.diffusion.objective import ASKED, BEYOND, LEAST, LEVELS, LOUDEST, MOST, RANGE, _bent, held, objective, tamed
 from fusion.diffusion.objective_config import ObjectiveConfig
 from fusion.losses.entropy import boundary_entropy_hinge, entropy_hinge
 from fusion.losses.strong_edges import strong_edge_hinge
-from fusion.metrics import evaluate, per_source
+from fusion.metrics import evaluate
 
 NONE = {"target": 0.0, "gains": 0.0, "edges": 0.0, "entropy": 0.0, "boundary_entropy": 0.0}
 TERMS = tuple(NONE)
 SHAPE = (1, 44, 42)
+FIGURES = ("SCD", "VIF", "Q", "SSIM")
 
 
 def drawn(rng: np.random.Generator, number: int, shape: tuple[int, ...] = SHAPE, batch: int = 2) -> Tensor:
@@ -69,35 +70,39 @@ def test_the_target_weighs_less_only_where_gains_are_asked_of_an_undegraded_item
 
 
 @pytest.mark.parametrize("number", [2, 3])
-@pytest.mark.parametrize("similarity", [0.0, 3.0])
-def test_the_maximum_itself_has_no_gain(rng: np.random.Generator, number: int, similarity: float) -> None:
-    """All that is left is the bend: each figure lacks the little gain from which on it is enough."""
+def test_the_maximum_itself_has_no_gain(rng: np.random.Generator, number: int) -> None:
     sources = drawn(rng, number)
-    highest = sources.amax(1, keepdim=True)
-    figures = 1 + 2 * number + similarity
-    found = terms(highest, sources, gains=1.0, similarity=similarity)["gains"]
-    assert found == pytest.approx(2 * ENOUGH * figures, abs=1e-9)
+    assert terms(sources.amax(1, keepdim=True), sources, gains=1.0)["gains"] == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.8, 1.2])
 def test_gains_are_those_of_the_evaluators_figures(rng: np.random.Generator, share: float) -> None:
-    """Figures of a fused picture over the maximum's, in shares of what is usual, losses three times."""
+    """Relative to the maximum's; beyond what is asked they count a quarter, and each figure as it is weighed."""
     sources = drawn(rng, 2, batch=1)
     fused = (share * sources.amax(1, keepdim=True) + (1 - share) * sources.amin(1, keepdim=True)).clamp(0, 1)
     figures = []
     own = [LEVELS * s.numpy() for s in sources[0, :, 0]]
     for picture in (fused, sources.amax(1, keepdim=True)):
         seen = LEVELS * picture[0, 0, 0].numpy()
-        whole, parts = evaluate(seen, own), per_source(seen, own)
+        whole = evaluate(seen, own)
         similar = sum(structural_similarity(s, seen, data_range=RANGE) for s in own)
-        figures.append([whole["SCD"], *parts["VIF"], *parts["Qabf"], similar])
+        figures.append([whole["SCD"], whole["VIF"], whole["Qabf"], similar])
     after, before = np.array(figures)
-    gain = (after - before) / [USUAL[kind] for kind in ("SCD", "VIF", "VIF", "Q", "Q", "SSIM")]
-    bent = np.minimum(gain, 0.5) + 2 * np.clip(gain - ENOUGH, -1, 0)
-    expected = -(bent * [1, 1, 1, 1, 1, 3]).sum()
+    gain = (after - before) / np.maximum(before, [LEAST[name] for name in FIGURES])
+    asked = np.array([ASKED[name] for name in FIGURES])
+    bent = np.where(gain < asked, gain, asked + BEYOND * np.minimum(gain - asked, MOST))
     assert np.abs(gain).max() > 0.05
-    # The evaluator's own slip where two edges are equally strong, as all of the maximum's are, is what differs.
-    assert terms(fused, sources, gains=1.0, similarity=3.0)["gains"] == pytest.approx(expected, abs=0.01)
+    for counts in ((2.0, 1.0, 1.0, 5.0), (0.0, 3.0, 0.5, 1.0)):
+        weights = dict(zip(("differences", "fidelity", "transfer", "similarity"), counts, strict=True))
+        expected = -(bent * counts).sum()
+        # The evaluator's own slip where two edges are equally strong, as the maximum's are, is what differs.
+        assert terms(fused, sources, gains=1.0, **weights)["gains"] == pytest.approx(expected, abs=0.01)
+
+
+def test_what_is_beyond_the_asked_counts_a_share_and_has_an_end() -> None:
+    gain = torch.tensor([-3.0, -0.2, 0.0, 0.1, 0.15, 0.35, 0.65, 9.0], dtype=torch.float64)
+    expected = [-1.0, -0.2, 0.0, 0.1, 0.15, 0.15 + BEYOND * 0.2, 0.15 + BEYOND * 0.5, 0.15 + BEYOND * MOST]
+    assert _bent(gain, 0.15).tolist() == pytest.approx(expected)
 
 
 def test_gains_are_asked_of_undegraded_items_alone(rng: np.random.Generator) -> None:
@@ -141,6 +146,24 @@ def test_the_gradient_of_the_sum_is_that_of_finite_differences(rng: np.random.Ge
 
     near = {"eps": 1e-7, "atol": 1e-4, "rtol": 1e-3, "fast_mode": True, "check_undefined_grad": False}
     assert torch.autograd.gradcheck(total, (fused,), **near)
+
+
+def test_a_held_picture_is_cut_and_only_told_to_come_back() -> None:
+    fused = torch.tensor([-0.2, -0.2, 0.0, 0.5, 0.5, 1.0, 1.3, 1.3], dtype=torch.float64).requires_grad_()
+    cut = held(fused)
+    assert cut.tolist() == pytest.approx([0, 0, 0, 0.5, 0.5, 1, 1, 1], abs=1e-12)
+    pull = torch.tensor([3.0, -3.0, 3.0, 3.0, -3.0, -3.0, 3.0, -3.0], dtype=torch.float64)
+    cut.backward(pull)
+    assert fused.grad.tolist() == [0, -3, 3, 3, -3, -3, 3, 0]
+
+
+def test_what_is_drawn_above_white_shows_nothing(rng: np.random.Generator) -> None:
+    """On a saturated source the edges of another one count only where a file would hold them."""
+    sources = torch.cat([torch.ones(1, 1, *SHAPE, dtype=torch.float64), drawn(rng, 1, batch=1)], 1)
+    above, below = 1 + 0.5 * sources[:, 1:], 1 - 0.5 * sources[:, 1:]
+    flat = terms(torch.ones_like(above), sources, edges=1.0)["edges"]
+    assert terms(above, sources, edges=1.0)["edges"] == pytest.approx(flat)
+    assert terms(1.2 - below, sources, edges=1.0)["edges"] < 0.5 * flat
 
 
 def test_no_voxel_drowns_the_others_of_its_item() -> None:

@@ -74,6 +74,13 @@ def test_real_pairs_get_the_evaluators_figures(real: list[tuple[np.ndarray, np.n
             assert values == pytest.approx(want[name], abs=2e-5), name
 
 
+def test_several_sources_together_get_the_evaluators_q(real: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    for a, b in real:
+        fused = 0.25 * a + 0.75 * b
+        got = edge_transfer(tensor(a, b) / 255, tensor(fused) / 255).item()
+        assert got == pytest.approx(evaluate(fused, [a, b])["Qabf"], abs=2e-5)
+
+
 def test_of_the_maximum_only_the_published_slip_in_equal_edges_is_left_out(
     real: list[tuple[np.ndarray, np.ndarray]],
 ) -> None:
