@@ -37,11 +37,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Learner:
-    """A network on its device, wrapped for its processes and its precision; what it holds changes with every step."""
+    """A network on its device, wrapped for its processes and its precision; what it holds changes with every step.
+
+    ``first`` stays as the weights were before the first step.
+    """
 
     wrapped: nn.Module
     model: nn.Module
     ema: nn.Module
+    first: nn.Module
     optimiser: AdamW
     accelerator: Accelerator
 
@@ -69,8 +73,9 @@ def learner(task: Task, loop: LoopConfig) -> Learner:
     if loop.device == "cpu" and loop.precision == "bf16":
         hold_to_right_gradients(model)
     ema = copy.deepcopy(model).requires_grad_(False).eval().to(accelerator.device)
+    first = copy.deepcopy(ema) if loop.anchor else ema
     wrapped = accelerator.prepare_model(model.train())
-    return Learner(wrapped, model, ema, _optimiser(model, loop), accelerator)
+    return Learner(wrapped, model, ema, first, _optimiser(model, loop), accelerator)
 
 
 def require_device(loop: LoopConfig) -> None:

@@ -22,6 +22,12 @@ class LoopConfig(Closed):
     betas: tuple[float, float] = (0.9, 0.99)
     clip: float | None = Field(1.0, gt=0, description="longest gradient (2-norm over all weights); null: any")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the running mean of the weights, which is what ships")
+    anchor: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share in what ships of the weights that the training began from; the rest is the mean",
+    )
     precision: Literal["float32", "bf16"] = Field("float32", description="of the network's own arithmetic")
     accumulate: int = Field(1, gt=0, description="batches whose gradients make one step")
     seed: int = Field(0, ge=0)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from experiments import checkpoint
 from experiments.batches import batches
 from experiments.checkpoint import Counters
+from experiments.ema import anchored
 from experiments.learner import Learner, advance, learner, repeatable, require_device
 from experiments.loop import LoopConfig
 from experiments.run_folder import write_json
@@ -27,7 +28,7 @@ from experiments.training_log import TrainingLog, finite, last_terms, logging_to
 from volumes.weights import save_weights
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 Watch: TypeAlias = Callable[[str, int, int], None]
 """Told of (what the loss is, steps done, steps in all)."""
@@ -169,7 +170,11 @@ def _validation(run: _Training) -> Validation:
 
     torch.manual_seed(run.loop.seed)
     with torch.no_grad():
-        return run.task.validate(run.learner.ema)
+        return run.task.validate(_shipped(run))
+
+
+def _shipped(run: _Training) -> nn.Module:
+    return anchored(run.learner.first, run.learner.ema, run.loop.anchor)
 
 
 def _agreed(run: _Training, over: bool) -> bool:
@@ -199,7 +204,7 @@ def _finished(run: _Training, counters: Counters, found: Validation | None) -> T
 
 
 def _write_weights(run: _Training, path: Path, step: int) -> None:
-    save_weights(path, run.learner.ema, {**run.task.metadata(), "step": step, "averaged": run.loop.ema})
+    save_weights(path, _shipped(run), {**run.task.metadata(), "step": step, "averaged": run.loop.ema})
 
 
 def _model(run: _Training, counters: Counters, found: Validation) -> dict[str, Any]:

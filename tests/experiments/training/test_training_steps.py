@@ -206,6 +206,18 @@ def test_bf16_is_the_arithmetic_s_and_not_the_weights_kind(toy, loop, tensors, t
     assert set(kinds) == {torch.float32}
 
 
+def test_an_anchor_keeps_a_share_of_the_first_weights(toy, loop, tensors, same, tmp_path: Path) -> None:
+    free, held = (train(toy(), loop(anchor=anchor), tmp_path / str(anchor)).weights for anchor in (0.0, 0.3))
+    torch.manual_seed(loop().seed)
+    first, ends, found = toy().model().state_dict(), tensors(free), tensors(held)
+    for name, weight in toy().model().named_parameters():
+        assert torch.allclose(found[name], 0.3 * first[name] + 0.7 * ends[name], atol=1e-6)
+        assert weight.ndim == 1 or not torch.allclose(found[name], ends[name], atol=1e-4)
+    assert same({"mean": found["1.running_mean"]}, {"mean": ends["1.running_mean"]})
+    last = [tensors(sorted((tmp_path / name / "checkpoints").iterdir())[-1]) for name in ("0.0", "0.3")]
+    assert same(*last)
+
+
 def test_it_learns_and_ships_the_running_mean(toy, loop, tensors, same, tmp_path: Path) -> None:
     done = train(toy(), loop(steps=60), tmp_path / "run")
     untrained = toy().validate(toy().model().eval().requires_grad_(False))
