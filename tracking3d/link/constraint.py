@@ -56,7 +56,7 @@ class ConstraintConfig(BaseModel):
     max_missed: int = Field(2, ge=0, le=10)
     max_distance_um: float | None = Field(None, gt=0, allow_inf_nan=False)
     divisions: bool = True
-    passes: int = Field(6, ge=1, le=20)
+    passes: int = Field(12, ge=1, le=20)
     p_appear: float = Field(1e-3, gt=0, lt=0.5)
     p_vanish: float = Field(3e-3, gt=0, lt=0.5)
     p_false: float = Field(0.02, gt=0, lt=0.5)
@@ -238,6 +238,7 @@ def first_links(cells: Scene, gate: Gate, kept: NDArray[np.bool_]) -> NDArray[np
     They are what the first pass learns from.
     """
     found = candidates(cells, still(cells), replace(gate, nearest=4, width=1.0, steps=1))
-    gain = 1 - (found.offset(cells, still(cells)) ** 2).sum(axis=1) / cells.spacing[found.earlier] ** 2
+    moved = cells.zyx[found.later] - cells.zyx[found.earlier]
+    gain = 1 - (moved**2).sum(axis=1) / cells.spacing[found.earlier] ** 2
     gain[~(kept[found.earlier] & kept[found.later])] = 0.0
     return match(found.later, found.earlier, gain, len(cells), len(cells))

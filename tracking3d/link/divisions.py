@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, log, pi
+from math import exp, inf, log, pi
 from typing import NamedTuple
 
 import numpy as np
@@ -197,8 +197,8 @@ def _likeliest(
     found, gain = np.empty((KEPT * n, 3), np.int64), np.empty(KEPT * n)
     count = 0
     for mother in range(n):
-        size = _gathered(mother, start, later, gap, zyx, motion, cells, brood)
         top = cells.dividing[mother] - cells.price[mother] + _at_most(mother, cells, habits)
+        size = _gathered(mother, top, start, later, gap, zyx, motion, cells, brood)
         first = count
         for i in range(size):
             for j in range(i + 1, size):
@@ -225,6 +225,7 @@ def _likeliest(
 @kernel
 def _gathered(
     mother: int,
+    top: float,
     start: NDArray[np.int64],
     later: NDArray[np.int64],
     gap: NDArray[np.int64],
@@ -233,22 +234,41 @@ def _gathered(
     cells: _Cells,
     brood: _Brood,
 ) -> int:
-    """Write a mother's candidates as daughters into ``brood``; returns how many there are."""
+    """Write a mother's candidates as daughters into ``brood``, but the hopeless ones; returns how many there are.
+
+    ``top`` is what all but the daughters themselves may add to a division at most.
+    """
+    first, second = -inf, -inf
+    for k in range(start[mother], start[mother + 1]):
+        if gap[k] <= LATEST:
+            own = _tops(later[k], gap[k], len(zyx), cells)
+            first, second = max(first, own), max(second, min(first, own))
+    if first + second + top <= -HOPELESS:
+        return 0
     size = 0
     for k in range(start[mother], start[mother + 1]):
         step, cell = gap[k], later[k]
         if step > LATEST:
             break
+        brood.top[size] = _tops(cell, step, len(zyx), cells)
+        if brood.top[size] + first + top <= -HOPELESS:
+            continue
         brood.cell[size] = cell
         brood.gain[size] = cells.seen[step - 1] - cells.stranger[cell]
         brood.price[size] = cells.price[len(zyx) + cell]
-        brood.top[size] = brood.gain[size] - brood.price[size] - min(0.0, cells.log_stranger[cell])
         brood.growth[size] = exp(cells.log_volume[cell] - cells.log_volume[mother])
         for axis in range(3):
             expected = step * (motion.ahead[mother, axis] + motion.behind[cell, axis]) / 2
             brood.offset[size, axis] = zyx[cell, axis] - zyx[mother, axis] - expected
         size += 1
     return size
+
+
+@inlined
+def _tops(daughter: int, step: int, n: int, cells: _Cells) -> float:
+    """What a daughter may add to a division over its price at most, besides its place."""
+    alone = cells.seen[step - 1] - cells.stranger[daughter] - cells.price[n + daughter]
+    return float(alone - min(0.0, cells.log_stranger[daughter]))
 
 
 @inlined

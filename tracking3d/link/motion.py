@@ -156,34 +156,41 @@ def _expected(near: NDArray[np.int64], moved: Points, other: Points, flow: float
     around = neighbours_median(near, moved)
     out = np.zeros_like(moved)
     for has_flow, has_own in ((True, True), (True, False), (False, True)):
-        rows = np.flatnonzero((np.isfinite(around[:, 0]) == has_flow) & (np.isfinite(other[:, 0]) == has_own))
-        features = np.zeros((len(rows), 2, 3))
-        for k in range(len(rows)):
-            if has_flow:
-                features[k, 0] = around[rows[k]]
-            if has_own:
-                features[k, 1] = other[rows[k]]
-        beta = _regressed(features, moved[rows], flow, own, has_flow + has_own)
-        for k in range(len(rows)):
-            for axis in range(3):
-                out[rows[k], axis] = beta[0] * features[k, 0, axis] + beta[1] * features[k, 1, axis]
+        beta = _regressed(around, other, moved, has_flow, has_own, flow, own)
+        for i in range(len(moved)):
+            if np.isfinite(around[i, 0]) == has_flow and np.isfinite(other[i, 0]) == has_own:
+                for axis in range(3):
+                    if has_flow:
+                        out[i, axis] += beta[0] * around[i, axis]
+                    if has_own:
+                        out[i, axis] += beta[1] * other[i, axis]
     return out
 
 
 @kernel
 def _regressed(
-    features: NDArray[np.float64], target: Points, flow: float, own: float, used: int
+    around: Points, other: Points, moved: Points, has_flow: bool, has_own: bool, flow: float, own: float
 ) -> NDArray[np.float64]:
-    """Coefficients (2,) of target (n, 3) = β₁ features₁ + β₂ features₂ (n, 2, 3), robustly, leaning on assumed ones.
+    """Coefficients (2,) of moved = β₁ around + β₂ other (n, 3), robustly, leaning on assumed ones.
 
-    Rows of an unknown target say nothing; of the features as many are used, the others are 0.
+    They are fitted to the rows in which what is said to be there is known, and no more; the other one is kept.
     """
-    seen = np.flatnonzero(np.isfinite(target[:, 0]))
-    x, y, beta = features[seen], target[seen], np.array([flow, own])
-    if len(seen) == 0:
+    x, y, count = np.zeros((len(moved), 2, 3)), np.empty((len(moved), 3)), 0
+    for i in range(len(moved)):
+        fits = np.isfinite(around[i, 0]) == has_flow and np.isfinite(other[i, 0]) == has_own
+        if fits and np.isfinite(moved[i, 0]):
+            for axis in range(3):
+                y[count, axis] = moved[i, axis]
+                if has_flow:
+                    x[count, 0, axis] = around[i, axis]
+                if has_own:
+                    x[count, 1, axis] = other[i, axis]
+            count += 1
+    x, y, beta = x[:count], y[:count], np.array([flow, own])
+    if count == 0:
         return beta
-    squared = np.empty(len(seen))
-    size = TRUSTED * (x * x).sum() / (3 * used * len(seen)) + 1e-300
+    squared = np.empty(count)
+    size = TRUSTED * (x * x).sum() / (3 * (has_flow + has_own) * count) + 1e-300
     for _ in range(10):
         for k in range(len(y)):
             squared[k] = 0.0

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracking3d.link.matching import Graph
-from volumes.jit import kernel
+from volumes.jit import inlined, kernel
 
 ROUNDS = 4
 """Rounds of shifting; more change little."""
@@ -137,6 +137,9 @@ def lowered(root: int, but: int, chosen: int, wanted: float, holding: Holding, g
     stand in the way as well, −1 if a link is chosen; with −2 none does.
     """
     reach = min(wanted, _room(root, chosen, holding, graph))
+    if _is_free(root, but, reach, graph):
+        graph.price[root] -= reach
+        return float(reach)
     heap = [(0.0, root)]
     risen = [root for _ in range(0)]
     at, so_far = root, 0.0
@@ -174,6 +177,16 @@ def lowered(root: int, but: int, chosen: int, wanted: float, holding: Holding, g
             graph.price[graph.mate[j]] -= step
         graph.distance[j] = np.inf
     return float(reach)
+
+
+@inlined
+def _is_free(place: int, but: int, reach: float, graph: Graph) -> bool:
+    """Whether a price may fall by so much with no link but those to its mate and to one place exceeding the prices."""
+    for e in range(graph.start[place], graph.start[place + 1]):
+        j = graph.other[e]
+        if j != but and j != graph.mate[place] and graph.price[place] + graph.price[j] - graph.gain[e] < reach:
+            return False
+    return True
 
 
 @kernel

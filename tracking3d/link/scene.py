@@ -71,15 +71,24 @@ class Scene:
 
 def scene(detections: Detections) -> Scene:
     """Order the cells and find each one's neighbours; n log n."""
-    order = np.lexsort((*detections.zyx_um.T[::-1], detections.t))
+    order = _ordered(detections.t, detections.zyx_um)
     t, zyx = detections.t[order], detections.zyx_um[order]
-    frames, first = np.unique(t, return_index=True)
-    first = np.append(first, len(t))
+    first = np.append(np.flatnonzero(np.diff(t, prepend=t[:1] - 1)), len(t))
+    frames = t[first[:-1]]
     boxes = grid(zyx, first)
     near, distance = neighbours(boxes, first, NEIGHBOURS)
     volume = np.where(detections.volume_um3 > 0, detections.volume_um3, np.nan)[order]
     spacing = _complete(_spacing(distance, first), zyx, first)
     return Scene(order, t, zyx, np.log(volume), frames, first, near, spacing, boxes)
+
+
+def _ordered(t: NDArray[np.int64], zyx: Points) -> NDArray[np.int64]:
+    """Rows in the order of (t, z, y, x): by two of them, unless cells share both."""
+    order = np.argsort(zyx[:, 0])
+    order = order[np.argsort(t[order], kind="stable")]
+    if ((np.diff(t[order]) == 0) & (np.diff(zyx[order, 0]) == 0)).any():
+        return np.lexsort((*zyx.T[::-1], t))
+    return np.asarray(order)
 
 
 def neighboured(cells: Scene, near: NDArray[np.int64], distance: NDArray[np.float64]) -> Scene:
