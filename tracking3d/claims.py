@@ -20,6 +20,7 @@ from tracking3d.labels import label_volume, label_voxels
 from tracking3d.tracks import Tracks
 from volumes.errors import TableError
 from volumes.timelapse import TimeLapse
+from volumes.volume import Volume
 
 CLAIMS = "claims"
 """Name of the feature."""
@@ -81,13 +82,13 @@ def rivals(detections: Detections) -> NDArray[np.int64]:
         step += 1
 
 
-def painted(tracks: Tracks, pieces: TimeLapse) -> tuple[Tracks, TimeLapse]:
+def painted(tracks: Tracks, pieces: Volume | TimeLapse) -> tuple[Tracks, TimeLapse]:
     """The chosen cells of tracks over competing detections, and their labels.
 
     Parameters
     ----------
     tracks : over detections that claim pieces.
-    pieces : the labels of these, one frame a frame of the tracks.
+    pieces : the labels of these, one frame a frame of the tracks; a volume is frame 0.
 
     Returns
     -------
@@ -98,17 +99,16 @@ def painted(tracks: Tracks, pieces: TimeLapse) -> tuple[Tracks, TimeLapse]:
     ------
     TableError : a detection past the movie's end, or two chosen ones that claim one piece.
     """
-    cells = tracks.cells()
-    late = cells.detections.t >= len(pieces)
-    if late.any():
+    cells, movie = tracks.cells(), TimeLapse.of([pieces]) if isinstance(pieces, Volume) else pieces
+    if (cells.detections.t >= len(movie)).any():
         value = int(cells.detections.t.max())
-        raise TableError(f"lies past the {len(pieces)} frames of the pieces", field="t", value=value)
+        raise TableError(f"lies past the {len(movie)} frames of the pieces", field="t", value=value)
     if len(rivals(cells.detections)):
         remedy = "Link with kind constraint, which chooses"
         raise TableError("two detections that were chosen claim one piece", field=CLAIMS, remedy=remedy)
     own, label = claimed(cells.detections), np.zeros(len(cells), np.int64)
     frames = []
-    for frame, volume in enumerate(pieces):
+    for frame, volume in enumerate(movie):
         rows = cells.detections.rows_at(frame)
         label[rows] = 1 + np.arange(len(rows))
         here = np.isin(own.row, rows)

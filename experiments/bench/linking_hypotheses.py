@@ -130,7 +130,7 @@ def rows_of(case: Case, seed: int) -> list[tuple[str, Mapping[str, float]]]:
     contested = Contested(case, seed)
     cells, node, right = contested.cells, contested.node, contested.right
     truth = true_pairs(node[right & (node >= 0)], case["gt_par"])
-    out = []
+    out: list[tuple[str, Mapping[str, float]]] = []
     for name, rows in (("likeliest", likeliest(cells)), ("chosen", np.ones(len(cells), bool)), ("right", right)):
         table = cells.take(rows)
         if name == "right":

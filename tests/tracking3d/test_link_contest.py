@@ -16,7 +16,7 @@ from tracking3d.link.config import KINDS
 from tracking3d.link.constraint import ConstraintConfig
 from tracking3d.link.contest import MOST, Contest, contest, likeliest, settled
 from tracking3d.link.matching import graph, open_all
-from tracking3d.link.packing import Bundles, bundled, joined
+from tracking3d.link.packing import Bundles, Packing, bundled, joined
 from tracking3d.link.proof import proved
 from tracking3d.link.reference import chosen_of, optimum
 from tracking3d.link.scene import scene
@@ -95,6 +95,27 @@ def _chosen(problem: tuple[Contest, int, np.ndarray, np.ndarray, Bundles, np.nda
     owed = bundles.worth[len(splits.worth) :] - rivalry.prior
     owed += np.array([alone[rivalry.out[a:b]].sum() for a, b in zip(rivalry.start, rivalry.start[1:], strict=False)])
     return packing, bundles, sum(owed[rivalry.contest == k][0] for k in range(rivalry.count))
+
+
+def _value(packing: Packing, links: np.ndarray, gain: np.ndarray, bundles: Bundles) -> float:
+    """What was chosen is worth; fails where a place is claimed twice."""
+    n = len(packing.parent)
+    of_link = dict(zip(map(tuple, links.tolist()), gain, strict=True))
+    child = np.flatnonzero(packing.parent >= 0)
+    held = bundles.take(np.flatnonzero(packing.taken))
+    claims = np.concatenate([packing.parent[child], n + child, held.place])
+    assert len(np.unique(claims)) == len(claims)
+    return sum(of_link[(int(packing.parent[b]), int(b))] for b in child) + float(held.worth.sum())
+
+
+def test_the_total_is_what_was_chosen():
+    """Graphs are matched anew, and packed again, several times over."""
+    for seed in range(80):
+        problem = _problem(seed)
+        packing, bundles, _ = _chosen(problem)
+        assert _value(packing, *problem[2:4], bundles) == pytest.approx(packing.total, abs=1e-7)
+        better = proved(packing, bundles)[0]
+        assert _value(better, *problem[2:4], bundles) == pytest.approx(better.total, abs=1e-7)
 
 
 @given(SEEDS)

@@ -15,7 +15,7 @@ from tracking3d.claims import claimed, painted, rivals
 from tracking3d.segment.config import of_kind
 from tracking3d.segment.hypotheses import SAME, competing, hypotheses, varied
 from tracking3d.tracks import Tracks
-from volumes.errors import ConfigError, TableError
+from volumes.errors import ConfigError, ContentError, TableError
 from volumes.volume import Volume
 
 
@@ -90,6 +90,9 @@ def test_what_was_chosen_is_painted():
     again = tracking3d.detect(labels)
     assert np.array_equal(again.zyx_um, cells.detections.zyx_um)
     assert np.array_equal(again.features["label"], cells.detections.features["label"])
+    single = competing([halves, whole])
+    one = painted(Tracks(single.cells, np.full(4, -1), chosen=chosen[:4]), single.pieces)[1]
+    assert np.array_equal(one[0].channel(0), halves.channel(0))
     with pytest.raises(TableError, match="claim one piece"):
         painted(Tracks(found.cells, np.full(12, -1)), found.pieces)
     with pytest.raises(TableError, match="past the 1 frames"):
@@ -120,6 +123,15 @@ def test_what_cannot_be_varied_is_refused(kind, count, says):
         varied(of_kind(kind), count)
     with pytest.raises(ConfigError, match="one segmentation"):
         competing([])
+
+
+def test_volumes_and_movies_are_not_mixed():
+    volume, movie = _row(1, 2), _movie([_row(1, 2)])
+    with pytest.raises(ConfigError, match="all volumes or all movies"):
+        competing([volume, movie])
+    for labels, intensity in (([volume], movie), ([movie], volume)):
+        with pytest.raises(ContentError, match="intensities are not"):
+            competing(labels, intensity)
 
 
 def test_no_cell_at_all_is_a_result():

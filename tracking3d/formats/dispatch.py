@@ -88,16 +88,22 @@ def writer_of(path: Path) -> Callable[[Tracks, Path], None]:
     OutputError : a suffix that is not known.
     """
     if is_plain_csv(path):
-        from tracking3d.formats.table import write_tracks_csv as write
-    elif path.name.endswith(NAPARI):
-        from tracking3d.formats.napari import write_napari as write
-    elif path.suffix == ".geff":
-        from tracking3d.formats.geff import write_geff as write
-    elif path.suffix == ".xml":
-        from tracking3d.formats.trackmate_writer import write_trackmate as write
-    else:
-        raise OutputError("is no known format of tracks", file=path, remedy=f"Use {WRITTEN}")
-    return write
+        from tracking3d.formats.table import write_tracks_csv
+
+        return write_tracks_csv
+    if path.name.endswith(NAPARI):
+        from tracking3d.formats.napari import write_napari
+
+        return write_napari
+    if path.suffix == ".geff":
+        from tracking3d.formats.geff import write_geff
+
+        return write_geff
+    if path.suffix == ".xml":
+        from tracking3d.formats.trackmate_writer import write_trackmate
+
+        return write_trackmate
+    raise OutputError("is no known format of tracks", file=path, remedy=f"Use {WRITTEN}")
 
 
 def _read_csv(path: Path, unit: str | None, dt_s: float | None) -> Tracks:

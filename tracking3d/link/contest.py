@@ -127,21 +127,14 @@ def contest(detections: Detections, cells: Scene) -> Contest:
     n = len(cells)
     if not len(pairs):
         return Contest(pairs, np.zeros(1, np.int64), pairs[:, 0], pairs[:, 0], np.zeros(0), pairs[:, 0], np.zeros(0))
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     sure = confidences(detections)[cells.order]
     apart: dict[int, set[int]] = {}
     for one, other in pairs.tolist():
         apart.setdefault(one, set()).add(other)
         apart.setdefault(other, set()).add(one)
-    part = connected_components(coo_array((np.ones(len(pairs)), pairs.T), shape=(n, n)), directed=False)[1]
-    members: dict[int, list[int]] = {}
-    for cell in sorted(apart):
-        members.setdefault(int(part[cell]), []).append(cell)
     start, out, of, prior = [0], list[int](), list[int](), list[float]()
     fewer, room = list[int](), list[float]()
-    for number, own in enumerate(members.values()):
+    for number, own in enumerate(_together(pairs, n)):
         choices = _choices(own, apart, sure)
         fewer += [max(map(len, choices)) - len(kept) for kept in choices]
         room.append(_log_room(cells, own))
@@ -151,8 +144,21 @@ def contest(detections: Detections, cells: Scene) -> Contest:
             start.append(len(out))
             of.append(number)
             prior.append(float(np.log(sure[sorted(kept)]).sum() + np.log1p(-sure[lost]).sum()))
-    held = (np.array(part, np.int64) for part in (start, out, of))
-    return Contest(pairs, *held, np.array(prior), np.array(fewer), np.array(room))
+    return Contest(
+        pairs, np.array(start), np.array(out), np.array(of), np.array(prior), np.array(fewer), np.array(room)
+    )
+
+
+def _together(pairs: NDArray[np.int64], n: int) -> list[list[int]]:
+    """The cells of each contest, growing: those that exclude each other, directly or through others."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    part = connected_components(coo_array((np.ones(len(pairs)), pairs.T), shape=(n, n)), directed=False)[1]
+    members: dict[int, list[int]] = {}
+    for cell in np.unique(pairs).tolist():
+        members.setdefault(int(part[cell]), []).append(cell)
+    return list(members.values())
 
 
 def _log_room(cells: Scene, own: list[int]) -> float:
@@ -274,8 +280,8 @@ def among(cells: Scene, kept: NDArray[np.bool_], pairs: NDArray[np.int64]) -> Sc
     for place in range(len(cells.frames)):
         here = np.arange(cells.cells(place).start, cells.cells(place).stop)
         others = here[kept[here]]
-        away, found = cKDTree(cells.zyx[others]).query(cells.zyx[here], k=range(1, NEIGHBOURS + most + 1))
-        other = np.append(others, 0)[found]
+        asked = cKDTree(cells.zyx[others]).query(cells.zyx[here], k=range(1, NEIGHBOURS + most + 1))
+        away, other = np.asarray(asked[0]), np.append(others, 0)[asked[1]]
         away[np.isin(here[:, None] * n + other, apart)] = np.inf
         rank = np.argsort(away, axis=1, kind="stable")[:, :NEIGHBOURS]
         distance[here] = np.take_along_axis(away, rank, axis=1)

@@ -207,6 +207,8 @@ def rematched(graph: Graph, closed: NDArray[np.bool_]) -> float:
     n = len(graph.price) // 2
     graph.price[:] = 0.0
     graph.mate[:] = -1
+    # Trials are numbered anew, and none has saved a place yet.
+    graph.trial[:] = 0
     graph.open[:n] = ~closed[:n]
     graph.open[n:] = False
     total = 0.0

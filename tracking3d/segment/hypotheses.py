@@ -21,7 +21,7 @@ from tracking3d.labels import label_volume, label_voxels
 from tracking3d.overlap import overlap
 from tracking3d.segment import Segmenter, segment
 from tracking3d.segment.config import Kind, SegmenterConfig
-from volumes.errors import ConfigError
+from volumes.errors import ConfigError, ContentError
 from volumes.shapes import Points, Voxels
 from volumes.timelapse import TimeLapse
 from volumes.volume import Volume
@@ -103,17 +103,22 @@ def competing(
 
     Raises
     ------
-    ConfigError : no segmentation.
+    ConfigError : no segmentation, or volumes beside movies.
     ContentError, GridError : labels or intensities that do not fit each other, as in :func:`tracking3d.detect`.
     """
-    if not labels:
-        raise ConfigError("needs one segmentation at least", field="labels", value=0)
-    if isinstance(labels[0], Volume):
-        table, pieces = _of_volume([one for one in labels if isinstance(one, Volume)], intensity, 0)
-        return Hypotheses(table, pieces)
+    volumes = [one for one in labels if isinstance(one, Volume)]
     movies = [one for one in labels if isinstance(one, TimeLapse)]
+    if bool(volumes) == bool(movies):
+        raise ConfigError(
+            "needs one segmentation at least, all volumes or all movies", field="labels", value=len(labels)
+        )
+    if intensity is not None and isinstance(intensity, Volume) == bool(movies):
+        what = "a movie" if movies else "one volume"
+        raise ContentError(f"the labels are {what}, the intensities are not", field="intensity")
+    if volumes:
+        return Hypotheses(*_of_volume(volumes, intensity if isinstance(intensity, Volume) else None, 0))
     frames = [
-        _of_volume([movie[t] for movie in movies], None if intensity is None else intensity[t], t)
+        _of_volume([movie[t] for movie in movies], intensity[t] if isinstance(intensity, TimeLapse) else None, t)
         for t in range(len(movies[0]))
     ]
     table = _stacked([table for table, _ in frames], movies[0].dt_s)
@@ -179,7 +184,7 @@ def _numbered(voxels: Voxels, table: Detections, first: int) -> NDArray[np.int64
     """(Z, Y, X) the number from 1 of the hypothesis among all that each voxel lies in, 0 for none."""
     of = np.zeros(int(voxels.max(initial=0)) + 1, np.int64)
     of[table.features["label"].astype(np.int64)] = first + 1 + np.arange(len(table))
-    return of[voxels]
+    return np.asarray(of[voxels])
 
 
 def _pieces(inside: list[NDArray[np.int64]]) -> tuple[NDArray[np.int32], list[list[int]]]:
