@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import pytest
 import torch
@@ -18,6 +19,7 @@ from tracking3d.segment.blockwise import segment_blockwise
 from tracking3d.segment.network.architecture import SegResNetConfig, UNetConfig, architecture_of
 from tracking3d.segment.network.build import build_network
 from tracking3d.segment.network.config import CellNetworkConfig
+from tracking3d.segment.network.prepare import finder_for, reader
 from tracking3d.segment.network.segmenter import Cells, Network
 from volumes.errors import ConfigError, ContentError, OutputError, WeightsError
 from volumes.volume import Channel, Volume, from_array
@@ -226,6 +228,15 @@ def test_a_network_of_monai_predicts_too(tmp_path: Path, balls: Balls) -> None:
     config = SegResNetConfig(width=8, down=(1, 1), up=(1,))
     save_weights(tmp_path / "w.safetensors", build_network(config), {"architecture": architecture_of(config)})
     assert found(volume(balls(24, 2)), weights=tmp_path / "w.safetensors").labels.grid.shape == (24, 24, 24)
+
+
+def test_what_workers_are_sent_says_the_same(weights: Path, balls: Balls) -> None:
+    image = volume(balls(24, 2))
+    finder = finder_for(CellNetworkConfig(weights=weights, diameter_um=SIZE), image)
+    assert finder is not None
+    sent = cloudpickle.loads(cloudpickle.dumps((finder, reader(image))))
+    (window,) = finder.windows()
+    assert np.array_equal(finder.said(reader(image), window), sent[0].said(sent[1], window))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
