@@ -36,10 +36,12 @@ SMALLEST = 4.0
 """Voxels of the image across a cell, at least: what is smaller has no shape."""
 GUESSED = 3.0
 """Largest step, in voxels of the image, at which the first guess looks."""
-WINDOW = 56
-"""Side of the window, in the network's voxels, in which a fine scale is tried."""
+NEAR = 56
+"""Cells are around each other within so many of the network's voxels."""
 SEEN = 180_000
 """Voxels up to which the network sees an image as a whole to try a scale."""
+MORE = 4
+"""How many times as much it sees when it looks once more."""
 SETTINGS = DecoderConfig()
 ALL = SETTINGS.model_copy(update={"confidence": 0.0})
 """Off the right scale the network is less sure of its cells; all of them count."""
@@ -90,7 +92,8 @@ def estimated_diameter_um(predictor: Predictor, read: Read, shape: Shape3, spaci
 
 def _again(predictor: Predictor, read: Read, view: View, place: NDArray[np.float64] | None) -> float:
     """The median diameter of the cells that are seen at the scale found; at most one step from it."""
-    look = _look(predictor, read, view, place, view.bounds(read), SETTINGS)
+    ranges = _window(view.coarse, place, MORE * SEEN)
+    look = _look(predictor, read, view, ranges, view.bounds(read), SETTINGS)
     sizes = look.cells.voxels[look.whole]
     if len(sizes) < FEW:
         return view.diameter_um
@@ -137,7 +140,8 @@ def _trials(predictor: Predictor, read: Read, shape: Shape3, spacing_um: Triple,
             return
         if bounds is None or math.prod(view.coarse) <= SEEN:
             bounds = view.bounds(read)
-        trial = _judged(view.diameter_um, _look(predictor, read, view, place, bounds, ALL))
+        ranges = _window(view.coarse, place, SEEN)
+        trial = _judged(view.diameter_um, _look(predictor, read, view, ranges, bounds, ALL))
         place = place if trial.place is None else trial.place
         yield trial
 
@@ -156,11 +160,10 @@ def _look(
     predictor: Predictor,
     read: Read,
     view: View,
-    place: NDArray[np.float64] | None,
+    ranges: Ranges,
     bounds: tuple[float, float],
     settings: DecoderConfig,
 ) -> _Look:
-    ranges = _window(view.coarse, place)
     shown = view.shown(read, ranges, bounds)
     heads = predictor.maps(shown)
     logit = edged(heads, shown, settings.light)
@@ -237,20 +240,20 @@ def _median(values: NDArray[np.float64], weights: NDArray[np.generic]) -> float:
 def _middle(cells: Instances) -> NDArray[np.float64]:
     """The cell with most others around it, a confident one counting more."""
     away = np.linalg.norm(cells.centre[:, None] - cells.centre, axis=-1)
-    crowd = (np.exp(-((away / WINDOW) ** 2) * 4) * cells.confidence).sum(1)
+    crowd = (np.exp(-((away / NEAR) ** 2) * 4) * cells.confidence).sum(1)
     middle: NDArray[np.float64] = cells.centre[int(np.argmax(crowd))]
     return middle
 
 
-def _window(coarse: Shape3, place: NDArray[np.float64] | None) -> Ranges:
-    """All of a small grid; of a large one a window about a place, given in shares of the extents."""
-    if math.prod(coarse) <= SEEN:
+def _window(coarse: Shape3, place: NDArray[np.float64] | None, seen: int) -> Ranges:
+    """All of a grid of so many voxels; of a larger one a window about a place, given in shares of the extents."""
+    if math.prod(coarse) <= seen:
         return each(lambda n: (0, n), coarse)
     about: list[float] = [0.5] * 3 if place is None else place.tolist()
     # Axes shorter than the window leave more of it to the others.
-    thin = min(coarse[0], WINDOW) / WINDOW
-    side = int(WINDOW / math.sqrt(thin))
-    return each(lambda n, share, length: _held(n, share, length), coarse, about, (WINDOW, side, side))
+    deep = int(math.cbrt(seen))
+    side = int(deep / math.sqrt(min(coarse[0], deep) / deep))
+    return each(lambda n, share, length: _held(n, share, length), coarse, about, (deep, side, side))
 
 
 def _held(size: int, share: float, length: int) -> tuple[int, int]:
