@@ -31,14 +31,14 @@ def test_they_are_small_of_the_default_network_and_beside_their_config_log_and_c
     assert file.stat().st_size < 8e6
     _, metadata = load_weights(file, architecture_of(NetworkConfig()))
     config = yaml.safe_load(file.with_suffix(".yaml").read_text(encoding="utf-8"))
-    assert metadata["step"] == config["loop"]["steps"]
+    assert 0 < metadata["step"] <= config["loop"]["steps"]
     assert file.with_suffix(".jsonl").read_text(encoding="utf-8").count("\n") > 10
     card = (WEIGHTS / "dmf_lp.md").read_text(encoding="utf-8")
     for word in ("licence", "Limits", "MIT", "BSD", file.name, str(metadata["step"])):
         assert word in card
 
 
-@pytest.mark.parametrize(("goal", "name"), [("show", "dmf_lp_further.yaml"), ("recover", "dmf_lp_recover.yaml")])
+@pytest.mark.parametrize(("goal", "name"), [("show", "dmf_lp_show.yaml"), ("recover", "dmf_lp_recover.yaml")])
 def test_the_config_beside_them_is_the_one_that_trains_them(goal: str, name: str) -> None:
     """But for the folders of its files, and the file that it began from, which differ from machine to machine."""
     from experiments.training_config import load_training, resolved
