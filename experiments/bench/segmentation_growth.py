@@ -19,7 +19,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ def _blocks(image: Path, side: int) -> dict[str, object]:
     return row
 
 
-def _told(image: Path, out: Path, settings: dict[str, object], way: str) -> dict[str, Any]:
+def _told(image: Path, out: Path, settings: Mapping[str, object], way: str) -> dict[str, Any]:
     words = [str(image), str(out), json.dumps(settings), way]
     command = [sys.executable, "-m", "experiments.bench.segmentation_process", *words]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=dict(os.environ))  # noqa: S603

@@ -18,7 +18,7 @@ import zarr
 from experiments.bench.linking_tool import peak_mb
 from tracking3d.segment.blockwise import segment_blockwise
 from tracking3d.segment.network.config import CellNetworkConfig
-from volumes.io import read
+from volumes.io import read, read_timelapse
 from volumes.io.ome_zarr import ZarrVoxels
 from volumes.volume import Volume
 
@@ -27,7 +27,7 @@ WAYS = ("blocks", "whole", "again")
 
 def lazy(path: Path) -> Volume:
     """A volume of one channel, none of which is read yet, however small it is."""
-    known = read(path)
+    known = read_timelapse(path)
     array = zarr.open_group(str(path), mode="r")["0"]
     axes = "czyx"[-array.ndim :]
     return Volume(ZarrVoxels(array, axes, 0, finite=True, path=path), known.grid, known.channels)

@@ -59,8 +59,9 @@ class UNet(nn.Module):
         for level in reversed(range(len(self.decoder))):
             # 1³ kernels and repetition commute; the fewer voxels go first.
             features = self.decoder[level](skips[level] + _doubled(self.up[level](features)))
-        last = heads * PATCH**3
-        out = _unfolded(functional.conv3d(calmed(features), self.leave.weight[:last], self.leave.bias[:last]))
+        last, bias = heads * PATCH**3, self.leave.bias
+        shown = functional.conv3d(calmed(features), self.leave.weight[:last], None if bias is None else bias[:last])
+        out = _unfolded(shown)
         return out[:, :, : shape[0], : shape[1], : shape[2]]
 
 
