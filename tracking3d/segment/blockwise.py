@@ -34,7 +34,7 @@ from volumes.volume import Volume
 
 T = TypeVar("T")
 CHUNK = 48
-"""Side of the chunks in which the network's maps are kept; windows are whole ones."""
+"""Side of the chunks in which the network's maps are kept, along an axis of one window."""
 log = logging.getLogger(__name__)
 
 
@@ -97,7 +97,9 @@ def _stored(work: _Work, side: int, scheduler: str) -> tuple[Any, Joined]:
 
     finder, read = work.finder, reader(work.volume, work.channel)
     coarse, sides, blocks = finder.view.coarse, finder.sides(side), finder.blocks(side)
-    maps = _array(work.folder / "maps.zarr", (2, *coarse), (2, *(min(CHUNK, n) for n in coarse)), "float16")
+    # Windows are whole chunks.
+    chunks = (s // 2 if s < n else min(CHUNK, n) for s, n in zip(finder.strides, coarse, strict=True))
+    maps = _array(work.folder / "maps.zarr", (2, *coarse), (2, *chunks), "float16")
     labels = _array(work.folder / "labels.zarr", (len(blocks), *sides), (1, *sides), "int32")
 
     def look(window: Core) -> None:

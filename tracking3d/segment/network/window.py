@@ -24,7 +24,7 @@ from tracking3d.segment.uphill import Basins, Part
 from volumes.shapes import AnyArray, Shape3, Triple
 
 WINDOW, STRIDE = 128, 96
-"""Voxels of its grid that the network sees at once along each axis, and from one window to the next."""
+"""Voxels of its grid that the network sees at once along each axis, and from one window to the next, at most."""
 MARGIN = 8
 """Voxels around a block in which paths are followed; however few, the cells are the same."""
 Maps: TypeAlias = NDArray[np.float16]
@@ -57,7 +57,12 @@ class Finder:
 
     def windows(self) -> list[Core]:
         """Ranges of the network's grid that cover it once, each looked at apart from the others."""
-        return cores(self.view.coarse, each(lambda n: n if n <= WINDOW else STRIDE, self.view.coarse))
+        return cores(self.view.coarse, self.strides)
+
+    @property
+    def strides(self) -> Shape3:
+        """From one window to the next along each axis; all of an axis on which there is one."""
+        return each(_stride, self.view.coarse)
 
     def blocks(self, side: int) -> list[Core]:
         """Blocks of the grid on which cells are drawn, about so many voxels of the image wide."""
@@ -107,8 +112,17 @@ def smallest_cell(view: View, volume_um3: float | None) -> float:
 
 def _beyond(inner: Range, size: int) -> Range:
     """What the network sees for its maps of a range: as much for each, since every new shape costs memory for good."""
-    begin = min(max(0, (inner[0] - HALO) // UNIT * UNIT), max(0, -(-(size - WINDOW) // UNIT) * UNIT))
-    return begin, min(size, begin + WINDOW)
+    stride = _stride(size)
+    # Of two windows each has a face of the volume at one side.
+    wide = stride + HALO * min(-(-size // stride) - 1, 2)
+    begin = min(max(0, inner[0] - HALO), max(0, -(-(size - wide) // UNIT) * UNIT))
+    return begin, min(size, begin + wide)
+
+
+def _stride(size: int) -> int:
+    """About equal windows, each a multiple of UNIT."""
+    number = 1 if size <= WINDOW else -(-size // STRIDE)
+    return size if number == 1 else -(-size // (number * UNIT)) * UNIT
 
 
 def _inside(outer: Ranges, inner: Ranges) -> tuple[slice, slice, slice]:
