@@ -4,7 +4,7 @@ At the right scale the cells that it finds are 14 voxels across, and so it says.
 too coarsely smaller; where that turns from one to the other is the scale sought. (Cellpose estimates the size once and
 looks again: Stringer et al. 2021, "Cellpose: a generalist algorithm for cellular segmentation".) Scales are tried from
 coarse to fine, each √2 finer, around a first guess that needs no network: the depth of what is brighter than the rest.
-There the network looks once more, and the cells of which it is sure then say how large they are.
+There the network looks once more: how large the cells are of which it is sure then counts as much as the scale.
 What is too large to be seen as a whole is seen in a window.
 """
 
@@ -91,13 +91,14 @@ def estimated_diameter_um(predictor: Predictor, read: Read, shape: Shape3, spaci
 
 
 def _again(predictor: Predictor, read: Read, view: View, place: NDArray[np.float64] | None) -> float:
-    """The median diameter of the cells that are seen at the scale found; at most one step from it."""
+    """Halfway from the scale found to the median diameter of the cells seen there; at most one step from it."""
     ranges = _window(view.coarse, place, MORE * SEEN)
     look = _look(predictor, read, view, ranges, view.bounds(read), SETTINGS)
     sizes = look.cells.voxels[look.whole]
     if len(sizes) < FEW:
         return view.diameter_um
-    excess = math.log(np.cbrt(6 / np.pi * float(np.median(sizes))) / DIAMETER)
+    # Cells that the image's faces cut are among them, and look small: the scale found counts as much.
+    excess = math.log(np.cbrt(6 / np.pi * float(np.median(sizes))) / DIAMETER) / 2
     return view.diameter_um * math.exp(min(max(excess, -math.log(STEP)), math.log(STEP)))
 
 
