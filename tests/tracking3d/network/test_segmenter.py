@@ -15,12 +15,15 @@ import tracking3d
 import volumes
 from phantom.nuclei import random_specimen
 from tracking3d.match import score
+from tracking3d.segment.blocks import cores
 from tracking3d.segment.blockwise import segment_blockwise
 from tracking3d.segment.network.architecture import SegResNetConfig, UNetConfig, architecture_of
 from tracking3d.segment.network.build import build_network
 from tracking3d.segment.network.config import CellNetworkConfig
+from tracking3d.segment.network.inference import HALO, UNIT
 from tracking3d.segment.network.prepare import finder_for, reader
 from tracking3d.segment.network.segmenter import Cells, Network
+from tracking3d.segment.network.window import WINDOW, _beyond, _stride
 from volumes.errors import ConfigError, ContentError, OutputError, WeightsError
 from volumes.volume import Channel, Volume, from_array
 from volumes.weights import save_weights
@@ -167,6 +170,19 @@ class TestCells:
         kept = found(image, min_volume_um3=limit).labels.channel()
         assert np.bincount(kept.ravel())[1:].min() >= limit
         assert kept.max() < len(sizes)
+
+
+@pytest.mark.parametrize("size", [1, 90, 128, 129, 171, 256, 300, 512, 1000])
+def test_windows_see_alike_and_enough(size: int) -> None:
+    stride, shapes = _stride(size), set()
+    for (begin, end), _, _ in cores((size, 1, 1), (stride, 1, 1)):
+        first, last = _beyond((begin, end), size)
+        assert first % UNIT == 0
+        assert first <= max(0, begin - HALO)
+        assert last >= min(size, end + HALO)
+        assert last - first <= WINDOW
+        shapes.add(-(-(last - first) // UNIT))
+    assert len(shapes) == 1
 
 
 CONTENT = {
