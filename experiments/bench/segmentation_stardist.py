@@ -55,7 +55,8 @@ from stardist.models import Config3D, StarDist3D
 folder, seconds, held = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
 made = np.load(folder / "made.npz")
 images, labels = [normalize(i, 1, 99.8) for i in made["images"]], list(made["labels"])
-config = Config3D(rays=Rays_GoldenSpiral(64), grid=(2, 2, 2), n_channel_in=1, train_patch_size=(48, 48, 48),
+side = min(48, min(min(i.shape) for i in images) // 8 * 8)
+config = Config3D(rays=Rays_GoldenSpiral(64), grid=(2, 2, 2), n_channel_in=1, train_patch_size=(side,) * 3,
     train_batch_size=2, unet_n_depth=2, train_learning_rate=1e-3, train_tensorboard=False)
 model = StarDist3D(config, name="made", basedir=str(folder / "models"))
 model.prepare_for_training()
