@@ -29,6 +29,16 @@ def _file(folder: Path, text: str, name: str = "cells.csv") -> Path:
     return path
 
 
+def test_a_feature_of_true_and_false_comes_back_as_it_was(tmp_path: Path):
+    border = np.array([True, False, False])
+    write_detections(Detections.of([0, 0, 1], np.eye(3), features={"touches_border": border}), tmp_path / "cells.csv")
+    read = read_detections(tmp_path / "cells.csv").features["touches_border"]
+    assert read.dtype == bool
+    assert read.tolist() == border.tolist()
+    partly = _file(tmp_path, "t,z,y,x,border\n0,1,2,3,True\n0,4,5,6,no\n", "partly.csv")
+    assert read_detections(partly).features["border"].tolist() == ["True", "no"]
+
+
 def test_columns_are_found_by_name_and_the_rest_is_kept(tmp_path: Path):
     path = _file(tmp_path, "x,name,t,y,z,id,n,mass\n3,a,1,2,1,7,4,0.5\n6,b,0,5,4,9,5,\n")
     cells = read_detections(path, dt_s=30.0)

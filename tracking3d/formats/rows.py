@@ -93,9 +93,11 @@ def whole_numbers(rows: pd.DataFrame, name: str, path: str | Path, remedy: str) 
     return values.astype(np.int64)
 
 
-def feature(column: pd.Series[str]) -> NDArray[np.int64] | NDArray[np.float64] | NDArray[np.str_]:
-    """A further column: int64 or float64 where every value is a number (or, as a float, unknown), else its text."""
+def feature(column: pd.Series[str]) -> NDArray[np.int64] | NDArray[np.float64] | NDArray[np.bool_] | NDArray[np.str_]:
+    """A further column: numbers where each value is one (or, as a float, unknown), bools of True, False, else text."""
     text = column.str.strip()
+    if len(text) and text.isin(("True", "False")).all():
+        return (text == "True").to_numpy(dtype=bool)
     if text.str.fullmatch(r"[+-]?\d{1,18}").all():
         return text.to_numpy(dtype=str).astype(np.int64)
     values = np.array([_number(value) for value in text], dtype=np.float64)
