@@ -73,7 +73,7 @@ def test_a_case_is_degraded_as_its_name_says(tmp_path: Path) -> None:
 
 def test_a_missing_data_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="FUSETRACK_DATA"):
-        linking._module(tmp_path / "none.py")
+        linking.module_at(tmp_path / "none.py")
 
 
 def test_the_unit_of_settings_is_the_distance_to_the_nearest() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import RBFInterpolator
 
@@ -83,6 +83,8 @@ def test_the_kinks_are_the_least_determinants_about_the_centres(rng):
 def test_the_inverse_brings_points_back(seed):
     fixed, moving, points = drawn(seed, bend_um=100.0)
     spline = ThinPlateSpline.through(fixed, moving)
+    # Landmarks drawn close together fold it: several points are brought to one, and the way back is any of them.
+    assume(spline.kinks().min() > 0)
     back = spline.inverse()
     assert isinstance(back, ThinPlateInverse)
     assert isinstance(back, Transform)

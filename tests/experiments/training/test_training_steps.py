@@ -22,6 +22,9 @@ from experiments.loop import LoopConfig, learning_rate
 from experiments.training import train
 from volumes.errors import ConfigError
 
+# On a machine of one core torch advises against the helpers that some of these tests are about.
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+
 
 class Still(nn.Module):
     """Two numbers and a matrix, so that a step can be followed by hand."""
