@@ -38,12 +38,12 @@ def basins(height: Voxels, mask: Mask, depth: float) -> NDArray[np.int32]:
     voxels = np.flatnonzero(within)
     order = voxels[np.argsort(LEVELS - flat[voxels], kind="stable")]
     labels = np.zeros(flat.size, np.int32)
-    _flood(flat, order, _neighbours(padded.shape), depth, labels)
+    _flood(flat, order, neighbours(padded.shape), depth, labels)
     return np.ascontiguousarray(labels.reshape(padded.shape)[1:-1, 1:-1, 1:-1])
 
 
-def _neighbours(shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Steps in the flat array to the 26 neighbours."""
+def neighbours(shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Steps in the flat array to the 26 neighbours: 13 that come earlier in it, then 13 that come later."""
     step = np.arange(-1, 2)
     z, y, x = np.meshgrid(step, step, step, indexing="ij")
     flat = ((z * shape[1] + y) * shape[2] + x).ravel()
@@ -52,7 +52,8 @@ def _neighbours(shape: tuple[int, ...]) -> NDArray[np.int64]:
 
 
 @inlined
-def _root(parent: AnyArray, i: np.int32) -> np.int32:
+def root(parent: AnyArray, i: np.int32) -> np.int32:
+    """The end of the chain of parents, which is shortened on the way."""
     while parent[i] != i:
         parent[i] = parent[parent[i]]
         i = parent[i]
@@ -60,7 +61,7 @@ def _root(parent: AnyArray, i: np.int32) -> np.int32:
 
 
 @kernel
-def _flood(height: AnyArray, order: AnyArray, neighbours: AnyArray, depth: float, labels: AnyArray) -> None:
+def _flood(height: AnyArray, order: AnyArray, steps: AnyArray, depth: float, labels: AnyArray) -> None:
     """Labels come out compact from 1; a label is 0 until its voxel is taken. Basin 0 is nobody's."""
     parent = np.zeros(order.size + 1, np.int32)
     peak = np.zeros(order.size + 1, np.int32)
@@ -69,7 +70,7 @@ def _flood(height: AnyArray, order: AnyArray, neighbours: AnyArray, depth: float
         level = np.int32(height[i])
         best, best_height = np.int32(0), np.int32(-1)
         same = True
-        for step in neighbours:
+        for step in steps:
             label = labels[i + step]
             if label > 0:
                 if best > 0 and label != best:
@@ -83,12 +84,12 @@ def _flood(height: AnyArray, order: AnyArray, neighbours: AnyArray, depth: float
         labels[i] = best
         if same:
             continue
-        here = _root(parent, best)
-        for step in neighbours:
+        here = root(parent, best)
+        for step in steps:
             label = labels[i + step]
             if label == 0:
                 continue
-            there = _root(parent, label)
+            there = root(parent, label)
             if there != here:
                 here = _meet(parent, peak, here, there, level, depth)
     _number(parent, n)

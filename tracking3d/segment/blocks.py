@@ -16,8 +16,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from tracking3d.segment.basins import root
 from tracking3d.segment.uphill import Basins
-from volumes.jit import inlined, kernel
+from volumes.jit import kernel
 from volumes.shapes import AnyArray, Shape3
 
 Core: TypeAlias = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -163,24 +164,16 @@ def _cells(
     return np.unique(cell, return_inverse=True)[1] if len(cell) else cell
 
 
-@inlined
-def _root(parent: AnyArray, i: int) -> int:
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
-
-
 @kernel
 def _join(pairs: AnyArray, level: AnyArray, height: AnyArray, depth: float, parent: AnyArray) -> None:
     """Join where the lower peak is shallow; afterwards each basin's parent is the highest of its cell."""
     for k in range(len(level)):
-        a, b = _root(parent, pairs[k, 0]), _root(parent, pairs[k, 1])
+        a, b = root(parent, pairs[k, 0]), root(parent, pairs[k, 1])
         high, low = min(a, b), max(a, b)
         if high != low and level[k] >= (1 - depth) * height[low]:
             parent[low] = high
     for i in range(len(parent)):
-        parent[i] = _root(parent, i)
+        parent[i] = root(parent, parent[i])
 
 
 def _cuts(size: int, side: int) -> list[tuple[int, int]]:

@@ -66,6 +66,7 @@ def hypotheses(
         trusted most stands first. :func:`varied` makes some of one.
     channel : which channel shows the cells.
     """
+    # The same twice, since a list holds either volumes or movies, and the type says which.
     if isinstance(image, Volume):
         return competing([segment(image, kind, channel) for kind in kinds], image)
     return competing([segment(image, kind, channel) for kind in kinds], image)

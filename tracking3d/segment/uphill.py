@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tracking3d.segment.basins import neighbours
 from volumes.jit import kernel
 from volumes.shapes import AnyArray, Mask, Shape3, Voxels
 
@@ -79,27 +80,19 @@ def basins_of(height: Voxels, mask: Mask, weight: Voxels, part: Part, depth: flo
     padded[1:-1, 1:-1, 1:-1] = np.where(mask, height, np.float32(OUTSIDE))
     seen, core = np.array(part.seen), np.array(part.core)
     cut = np.column_stack([seen[:, 0] > 0, seen[:, 1] < part.whole])
-    before, behind = _neighbours(padded.shape)
+    steps = neighbours(padded.shape)
+    before, behind = np.split(steps, 2)
     up = np.full(padded.size, -1, np.int32)
     _climb(padded, before, behind, cut, up)
     _follow(up)
     shape = tuple((core[:, 1] - core[:, 0]).tolist())
     labels = np.zeros(shape, np.int32)
-    tops, sums, pairs, levels = _gathered(
-        padded, up, np.concatenate([before, behind]), weight, core[:, 0] - seen[:, 0], seen[:, 0], labels, depth
-    )
+    tops, sums, pairs, levels = _gathered(padded, up, steps, weight, core[:, 0] - seen[:, 0], seen[:, 0], labels, depth)
     places = np.stack(np.unravel_index(tops, padded.shape), 1) - 1
     at_cut = (cut[:, 0] & (places == 0)) | (cut[:, 1] & (places == np.array(mask.shape) - 1))
     z, y, x = (places + seen[:, 0]).T
     flat = (z.astype(np.int64) * part.whole[1] + y) * part.whole[2] + x
     return Basins(labels, flat, padded.ravel()[tops], at_cut.any(1), sums, pairs, levels)
-
-
-def _neighbours(shape: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Steps in the flat array to the 13 neighbours that come earlier in it, and to the 13 later ones."""
-    z, y, x = np.indices((3, 3, 3)).reshape(3, -1) - 1
-    steps = ((z * shape[1] + y) * shape[2] + x).astype(np.int64)
-    return steps[:13], steps[14:]
 
 
 @kernel
