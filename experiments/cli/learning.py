@@ -1,9 +1,9 @@
-"""Verbs that train networks: ``train`` and ``sweep``."""
+"""Verbs that train networks: ``train``, ``sweep`` and ``mean-weights``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -97,3 +97,34 @@ def sweep(
     say({**facts, "comparisons": as_json(done.comparisons)} if json else facts, json)
     if done.comparisons and not json:
         print(as_text(done.comparisons))
+
+
+@app.command
+def mean_weights(
+    weights: Annotated[list[Path], Parameter(negative="")],
+    *,
+    out: Path,
+    shares: Annotated[
+        tuple[float, ...],
+        Parameter(negative="", consume_multiple=True, help="Of each in the mean, in their order; left out: equal."),
+    ] = (),
+    store: Annotated[
+        Literal["float32", "bfloat16", "float16"] | None,
+        Parameter(help="Kind of number in the file; left out: that of the weights, or the least that holds them all."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Average the weights of several trainings of one network, which began from common ones.
+
+    Parameters
+    ----------
+    weights
+        Two or more files that ``fusetrack train`` wrote.
+    out
+        A new file, .safetensors; none is overwritten.
+    """
+    from experiments.mean_weights import mean_weights as averaged
+
+    parts = averaged(weights, shares, out, store)
+    shown = [vars(part) if json else f"{part.share:.4g} of {part.file} ({part.sha256[:8]}…)" for part in parts]
+    say({"weights": str(out), "mean_of": shown}, json)

@@ -45,7 +45,8 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
 def test_help_names_only_verbs_that_work() -> None:
     shown = fusetrack("--help")
     assert shown.returncode == 0
-    for verb in ("run", "phantom", "evaluate", "demo", "register", "fuse", "segment", "link", "train", "sweep"):
+    trains = ("train", "sweep", "mean-weights")
+    for verb in ("run", "phantom", "evaluate", "demo", "register", "fuse", "segment", "link", *trains):
         assert verb in shown.stdout
         assert fusetrack(verb, "--help").returncode == 0
 
