@@ -7,7 +7,9 @@ GoNuclear 1135 is cut into two halves along x. On crops of the one the weights o
 of a cell that those labels have; then the same the other way. The curve runs over 0, 1, 2, 5 crops (sixths of the
 half) and the whole half. Every fine-tuned network is scored also on the volumes that it never saw
 (``segmentation_volumes``), their sizes estimated: it may forget no more than .05. CPU seconds are those of the
-training, its imports and its specimens included. ``--parts`` runs a part; rows are added to the CSV.
+training, its imports and its specimens included. ``--parts`` runs a part; rows are added to the CSV. ``--anchors``
+looks at one training with several shares of the weights that it began from (``loop.anchor``), which change nothing of
+its steps; ``--seeds`` trains once for each, on specimens and batches of its own.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from configs import __file__ as configs_file
 from experiments.bench.segmentation_scratch import found, trained
 from experiments.bench.segmentation_volumes import CASES, Case, read_case
 from experiments.fine_tuning import fine_tuned
+from experiments.mean_weights import mean_weights
 from experiments.tasks.cell_labelled import median_diameter_um
 from experiments.training import train
 from experiments.training_config import load_training, resolved
@@ -58,6 +61,8 @@ class Row:
     network: str
     way: str
     crops: int
+    seed: int
+    anchor: float
     cpu_s: float
     case: str
     ap: float
@@ -75,8 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 if part == "scratch":
                     _write(options.out, _scratch(way, learnt, other, Path(folder)))
-                else:
-                    _write(options.out, _tuned(way, int(part), learnt, other, Path(folder), options))
+                    continue
+                for seed in options.seeds if int(part) else options.seeds[:1]:
+                    place = Path(folder) / str(seed)
+                    _write(options.out, _tuned(way, int(part), seed, learnt, other, place, options))
 
 
 def halves(case: Case, way: int) -> tuple[Case, Case]:
@@ -120,30 +127,46 @@ def _written(half: Case, crops: int, folder: Path) -> list[tuple[Path, Path]]:
     return paths
 
 
-def _tuned(way: str, crops: int, learnt: Case, other: Case, folder: Path, options: argparse.Namespace) -> list[Row]:
+def _tuned(
+    way: str, crops: int, seed: int, learnt: Case, other: Case, folder: Path, options: argparse.Namespace
+) -> list[Row]:
     """The weights after a fine-tuning, on the other half and on the volumes that neither training saw."""
-    begun = time.process_time()
-    weights = options.weights
+    begun, start = time.process_time(), Path(options.weights)
+    sets = {0.0: start}
     if crops:
         few = folder / "few"
-        few.mkdir()
+        few.mkdir(parents=True)
         _written(learnt, crops, few)
-        config = fine_tuned(load_training(options.config, {"task.held_out": "1"}), options.weights, None, few)
-        done = train(config.task.build(), config.loop, folder / "run", config=resolved(config)).weights
-        assert done is not None  # noqa: S101 - no budget is set
-        weights = done
+        sets = _trained(few, seed, start, folder, options)
     spent = time.process_time() - begun
 
-    # Whoever has labels knows the size of a cell; on the other volumes it is estimated, as always.
-    known = CellNetworkConfig(weights=weights, diameter_um=_across(learnt))
-    blind = CellNetworkConfig(weights=weights)
-    cases = {"the other half": (other, known), "the other half, size estimated": (other, blind)}
-    cases |= {name: (read_case(name, options.data), blind) for name in CASES if name != LEARNT}
-    network = f"fine-tuned, {crops} crops"
-    return [
-        _scored(network, way, crops, spent, name, case, partial(segment, kind=how))
-        for name, (case, how) in cases.items()
-    ]
+    rows = []
+    for anchor, weights in sets.items():
+        # Whoever has labels knows the size of a cell; on the other volumes it is estimated, as always.
+        known = CellNetworkConfig(weights=weights, diameter_um=_across(learnt))
+        blind = CellNetworkConfig(weights=weights)
+        cases = {"the other half": (other, known), "the other half, size estimated": (other, blind)}
+        cases |= {name: (read_case(name, options.data), blind) for name in CASES if name != LEARNT}
+        about = (f"fine-tuned, {crops} crops", way, crops, seed, anchor, spent)
+        rows += [_scored(about, name, case, partial(segment, kind=how)) for name, (case, how) in cases.items()]
+    return rows
+
+
+def _trained(few: Path, seed: int, start: Path, folder: Path, options: argparse.Namespace) -> dict[float, Path]:
+    """One training on the crops of a folder; its weights by the share of those that it began from."""
+    changes = {"task.held_out": "1", "task.seed": str(seed), "loop.seed": str(seed)}
+    if options.anchors:
+        changes["loop.anchor"] = "0"
+    config = fine_tuned(load_training(options.config, changes), start, None, few)
+    done = train(config.task.build(), config.loop, folder / "run", config=resolved(config)).weights
+    assert done is not None  # noqa: S101 - no budget is set
+    if not options.anchors:
+        return {config.loop.anchor: done}
+    sets = {anchor: folder / f"anchor-{anchor:g}.safetensors" for anchor in options.anchors}
+    for anchor, path in sets.items():
+        if anchor:
+            mean_weights((start, done), (anchor, 1 - anchor), path)
+    return {anchor: path if anchor else done for anchor, path in sets.items()}
 
 
 def _across(case: Case) -> float:
@@ -157,17 +180,18 @@ def _scratch(way: str, learnt: Case, other: Case, folder: Path) -> list[Row]:
     spent = time.process_time() - begun
     labels = [second for _, second in paths]
     name, how = "MONAI UNet from scratch", lambda volume: found(net, volume, labels)
-    return [_scored(name, way, max(CROPS), spent, "the other half", other, how)]
+    return [_scored((name, way, max(CROPS), 0, 0.0, spent), "the other half", other, how)]
 
 
-def _scored(network: str, way: str, crops: int, spent: float, name: str, case: Case, how: Segment) -> Row:
+def _scored(about: tuple[str, str, int, int, float, float], name: str, case: Case, how: Segment) -> Row:
+    """The row of one network on one case; ``about`` are the row's first fields."""
     each = [
         outcomes(truth, how(image), min_voxels=MIN_VOXELS)
         for image, truth in zip(case.images, case.truths, strict=True)
     ]
     table = pooled(each)
     made = scores(table)
-    row = Row(network, way, crops, spent, name, made["AP"], made["SEG"], int(table.true.sum()))
+    row = Row(*about, name, made["AP"], made["SEG"], int(table.true.sum()))
     log.info("%s", row)
     return row
 
@@ -192,7 +216,16 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=CONFIG)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--parts", nargs="+", default=["scratch", *map(str, CROPS)])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--anchors", type=_share, nargs="+", default=[], help="instead of the config's")
     return parser.parse_args(arguments)
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share from 0 to below 1")
+    return value
 
 
 if __name__ == "__main__":

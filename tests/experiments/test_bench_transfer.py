@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 from pathlib import Path
 
@@ -9,13 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.bench import segmentation_transfer as bench
 from experiments.bench.segmentation_scratch import found, trained
 from experiments.bench.segmentation_transfer import CONFIG, CROPS, Row, _scored, _write, _written, halves, sixths
 from experiments.bench.segmentation_volumes import Case
 from experiments.fine_tuning import labelled_in
+from experiments.loop import LoopConfig
 from experiments.tasks.cell_labelled import Labelled
+from experiments.training import Trained
 from experiments.training_config import load_training
 from volumes.volume import from_array
+from volumes.weights import load_weights, save_weights
 
 SPACING = (0.5, 0.25, 0.25)
 
@@ -59,14 +64,39 @@ def test_crops_are_written_as_the_verb_reads_them(case: Case, tmp_path: Path) ->
 
 
 def test_a_row_tells_what_was_found(case: Case, tmp_path: Path) -> None:
-    row = _scored("the truth", "left to right", 1, 2.0, "case", case, lambda image: case.truths[0].with_data(
+    about = ("the truth", "left to right", 1, 3, 0.4, 2.0)
+    row = _scored(about, "case", case, lambda image: case.truths[0].with_data(
         (image.channel() >= 0)[None] * case.truths[0].array))  # fmt: skip
-    assert row == Row("the truth", "left to right", 1, 2.0, "case", 1.0, 1.0, 4)
+    assert row == Row(*about, "case", 1.0, 1.0, 4)
     for _ in range(2):
         _write(tmp_path / "a" / "table.csv", [row])
     with (tmp_path / "a" / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [one["ap"] for one in rows] == ["1.000", "1.000"]
+
+
+def test_one_training_is_looked_at_with_several_anchors(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, start, few = [], tmp_path / "start.safetensors", tmp_path / "few"
+    about = {"architecture": {"kind": "toy"}}
+    save_weights(start, {"a": torch.tensor([1.0])}, about)
+
+    def trained_to_zero(_: object, loop: LoopConfig, folder: Path, config: dict) -> Trained:
+        asked.append((loop.anchor, loop.seed, config["task"]["seed"]))
+        save_weights(folder / "weights.safetensors", {"a": torch.tensor([0.0])}, about)
+        return Trained(folder, "finished", 1, folder / "weights.safetensors", {})
+
+    monkeypatch.setattr(bench, "train", trained_to_zero)
+    few.mkdir()
+    _written(halves(case, 0)[0], 1, few)
+    options = argparse.Namespace(config=CONFIG, anchors=[0.0, 0.25, 0.5])
+    sets = bench._trained(few, 7, start, tmp_path, options)
+    assert {anchor: load_weights(path)[0]["a"].item() for anchor, path in sets.items()} == {0: 0, 0.25: 0.25, 0.5: 0.5}
+    options.anchors = []
+    shipped = load_training(CONFIG).loop.anchor
+    assert [*bench._trained(few, 7, start, tmp_path, options)] == [shipped]
+    assert asked == [(0, 7, 7), (shipped, 7, 7)]
 
 
 def test_the_baseline_learns_and_answers_on_the_image_s_grid(case: Case, tmp_path: Path) -> None:
