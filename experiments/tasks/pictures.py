@@ -6,7 +6,6 @@ stacks count as clean; a stack that stands alone gets a partner, another look at
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,6 +15,8 @@ from pydantic import Field, model_validator
 from scipy import ndimage
 
 from experiments.entries import Closed
+from experiments.tasks.data_folder import data_file
+from experiments.tasks.heads import HeadsConfig
 from phantom.patchwork import LOOKS, degraded, pictures_of, random_structure, structure_of
 from phantom.patchwork.looks import MODALITY, Look
 from phantom.samples import Kind, SamplesConfig, samples
@@ -31,9 +32,8 @@ MODALITY_OF: dict[Kind, str] = {
     "ct": "CT",
     "mri": "MRI",
 }
-DATA = "FUSETRACK_DATA"
-"""The variable that names the folder of real data that does not come with the package."""
-
+STEADY = 0.5
+"""Share of the pieces of heads that keep their levels: bone is white and outside is black in most pictures of them."""
 PARTNERS = (0.15, 0.35, 0.35, 0.15)
 """How often each of the looks is a partner: contrast, dense, functional, stain."""
 
@@ -61,6 +61,7 @@ class PicturesConfig(Closed):
     solids: int = Field(40, ge=0, description="patchworks that are volumes")
     specimens: int = Field(0, ge=0, description="phantoms before two to three instruments each")
     stacks: tuple[Stack, ...] = ()
+    heads: HeadsConfig | None = Field(None, description="slices of heads, drawn from maps of tissues; left out: none")
     plane_size: int = Field(160, ge=32)
     solid_size: int = Field(48, ge=16)
     hardest: float = Field(1.0, ge=0, le=1, description="greatest difficulty of the degradation")
@@ -76,11 +77,13 @@ class Scene:
     clean : (sources, z, y, x) float32, about 0 to 1.
     taken : the same as instruments wrote them, on the same scale; None: to be degraded when a piece is cut.
     modalities : one for each source.
+    steady : share of the pieces that keep their levels; others are made brighter or darker.
     """
 
     clean: ChannelVoxels
     modalities: tuple[str, ...]
     taken: ChannelVoxels | None = None
+    steady: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +129,8 @@ class Pictures:
         clean = cut[:sources]
         if scene.taken is not None:
             return Piece(clean, cut[sources:], modalities)
-        clean = np.stack([_brightened(own, rng) for own in clean])
+        if not scene.steady or rng.random() >= scene.steady:
+            clean = np.stack([_brightened(own, rng) for own in clean])
         difficulty = 0.0 if rng.random() < self.config.clean_share else self.config.hardest * rng.random()
         taken = [degraded(own, name, difficulty, rng) for own, name in zip(clean, modalities, strict=True)]
         return Piece(clean, np.stack(taken), modalities)
@@ -140,7 +144,7 @@ class Pictures:
             for i, stack in enumerate(self._stacks)
             for k in range(self.config.stacks[i].pieces)
         ]
-        return [*drawn, *real]
+        return [*drawn, *real, *self._heads]
 
     @cached_property
     def _solid(self) -> list[Scene]:
@@ -148,6 +152,15 @@ class Pictures:
         drawn = [_patchwork(size, np.random.default_rng([self.seed, 2, i])) for i in range(self.config.solids)]
         whole = [stack for stack in self._stacks if len(stack.clean) > 1]
         return [*drawn, *specimens(self.seed, self.config.specimens, self.config.solid_size), *whole]
+
+    @cached_property
+    def _heads(self) -> list[Scene]:
+        config = self.config.heads
+        if config is None:
+            return []
+        maps = config.maps()
+        drawn = (config.picture(maps, np.random.default_rng([self.seed, 4, i])) for i in range(config.pieces))
+        return [Scene(*one, steady=STEADY) for one in drawn]
 
     @cached_property
     def _stacks(self) -> list[Scene]:
@@ -210,16 +223,9 @@ def _modality(look: Look, rng: np.random.Generator) -> str:
 
 
 def _read(stack: Stack) -> Scene:
-    paths = stack.files or tuple(_data_folder(stack) / name for name in stack.data)
+    paths = stack.files or tuple(data_file(name, "stacks.data") for name in stack.data)
     volumes = [read(f, modality=m, unit=stack.unit) for f, m in zip(paths, stack.modalities, strict=True)]
     return Scene(np.stack([_on_one_scale(v.channel(), v.channel())[0] for v in volumes]), stack.modalities)
-
-
-def _data_folder(stack: Stack) -> Path:
-    if DATA not in os.environ:
-        remedy = f"Set {DATA} to the folder of real data, or leave this stack out"
-        raise ConfigError("is in a folder that is not named", field="stacks.data", value=stack.data, remedy=remedy)
-    return Path(os.environ[DATA])
 
 
 def _cut(stacked: ChannelVoxels, shape: Shape3, rng: np.random.Generator) -> ChannelVoxels:

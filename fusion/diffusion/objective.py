@@ -1,11 +1,12 @@
 """What ``dmf-lp`` is trained for: the clean target, and that each clean source stays to be seen.
 
-L = λ_t |x̂₁ − x₁| − λ_g Σ_k λ_k bent(gain_k) + λ_e Σₘ edges + λ_h entropy, x₁ the LP-F of the clean sources. Gains are
-relative, those of the field's figures of all sources together over the pixelwise maximum's: SCD, VIF, Q and SSIM; up
-to what is asked of a figure a gain counts four times what it does beyond. That no source is copied at the cost of the
-others is left to the hinge on each one's strong edges. Gains are asked where the sources came undegraded: there nothing
-is to be recovered, and what remains is to show all of them. Metrics that are losses are no evidence of quality: the
-edges lost, d′ and the recovery of the target are judged beside them.
+L = λ_t |x̂₁ − x₁| − λ_g (Σ_k λ_k bent(gain_k) − λ_o Σₘ hidden) + λ_e Σₘ edges + λ_h entropy, x₁ the LP-F of the clean
+sources. Gains are relative, those of the field's figures of all sources together over the pixelwise maximum's: SCD,
+VIF, Q and SSIM; up to what is asked of a figure a gain counts four times what it does beyond. Sums over the sources are
+highest where one is copied and the others are left out; against that stand two hinges on each source by itself: its
+strong edges, and its own VIF where that falls below a share of the maximum's. Gains are asked where the sources came
+undegraded: there nothing is to be recovered, and what remains is to show all of them. Metrics that are losses are no
+evidence of quality: the edges lost, d′ and the recovery of the target are judged beside them.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from fusion.losses.windows import uniform_window
 
 LEVELS = 255.0
 """Grey levels that the common scale of 0 to 1 has in the field's figures."""
-ASKED = {"SCD": 0.15, "VIF": 0.15, "Q": 0.05, "SSIM": 0.01}
-"""Relative gains that are asked for; ascending the pixels of CT, PET and SPECT pairs reached about these together."""
+ASKED = {"SCD": 0.2, "VIF": 0.2, "Q": 0.1, "SSIM": 0.01}
+"""Relative gains that are asked for; ascending the pixels of SPECT pairs reached these together."""
 BEYOND = 0.25
 """What a gain beyond that counts."""
 MOST = 0.5
@@ -35,6 +36,10 @@ MOST = 0.5
 BINS = 32
 LEAST = {"SCD": 0.7, "VIF": 0.3, "Q": 0.3, "SSIM": 0.7}
 """About half of what the maximum usually has: a gain is a share of no less than that, or it would have no bound."""
+KEPT = 0.75
+"""Of the VIF of a source that the maximum has, what is to stay."""
+TOLD = 0.05
+"""A source of which the maximum tells less than this counts as one of which it tells so much."""
 FLAT = 0.03
 """Deviation, on the scale of 1, below which a source shows nothing to be judged by."""
 LOUDEST = 30.0
@@ -64,8 +69,8 @@ def objective(
     if config.gains:
         terms["gains"] = config.gains * (_gains(config, seen, there) if len(seen) else fused.sum() * 0)
     if config.edges:
-        own = [sources[:, m : m + 1] for m in range(sources.shape[1])]
-        terms["edges"] = config.edges * torch.stack([strong_edge_hinge(shown, s).mean() for s in own]).sum()
+        lost = [strong_edge_hinge(shown, own).mean() for own in _each(sources)]
+        terms["edges"] = config.edges * torch.stack(lost).sum()
     if config.entropy:
         terms["entropy"] = config.entropy * entropy_hinge(fused.clamp(0, 1), sources.clamp(0, 1), BINS).mean()
     if config.boundary_entropy:
@@ -112,24 +117,35 @@ def _error(config: ObjectiveConfig, fused: Tensor, target: Tensor, undegraded: T
 
 def _gains(config: ObjectiveConfig, fused: Tensor, sources: Tensor) -> Tensor:
     with torch.no_grad():
-        before = _figures(sources.amax(1, keepdim=True), sources)
+        highest = sources.amax(1, keepdim=True)
+        told_before = _told(highest, sources)
+        before = _figures(highest, sources, told_before)
     weights = {"SCD": config.differences, "VIF": config.fidelity, "Q": config.transfer, "SSIM": config.similarity}
-    total = fused.new_zeros(len(fused))
-    for name, figure in _figures(fused, sources).items():
+    told = _told(fused, sources)
+    total = -config.own_fidelity * (KEPT - told / told_before.clamp_min(TOLD)).clamp_min(0).sum(0)
+    for name, figure in _figures(fused, sources, told).items():
         gain = (figure - before[name]) / before[name].clamp_min(LEAST[name])
         total = total + weights[name] * _bent(gain, ASKED[name])
     shown = (sources.flatten(2).std(2) > FLAT).all(1).to(total.dtype)
     return -(shown * total).mean()
 
 
-def _figures(fused: Tensor, sources: Tensor) -> Mapping[str, Tensor]:
+def _each(sources: Tensor) -> list[Tensor]:
+    return [sources[:, m : m + 1] for m in range(sources.shape[1])]
+
+
+def _told(fused: Tensor, sources: Tensor) -> Tensor:
+    """VIF of each source (sources, batch)."""
+    return torch.stack([visual_fidelity(LEVELS * own, LEVELS * fused) for own in _each(sources)])
+
+
+def _figures(fused: Tensor, sources: Tensor, told: Tensor) -> Mapping[str, Tensor]:
     """Each of all sources together (batch,)."""
-    own = [sources[:, m : m + 1] for m in range(sources.shape[1])]
-    told = [visual_fidelity(LEVELS * s, LEVELS * fused) for s in own]
+    own = _each(sources)
     similar = [ssim(LEVELS * s, LEVELS * fused, RANGE, uniform_window(), sampled=True, inner=True)[:, 0] for s in own]
     return {
         "SCD": difference_correlation(fused, sources),
-        "VIF": torch.stack(told).sum(0),
+        "VIF": told.sum(0),
         "Q": edge_transfer(sources, fused),
         "SSIM": torch.stack(similar).sum(0),
     }

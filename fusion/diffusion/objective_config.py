@@ -17,6 +17,7 @@ class ObjectiveConfig(BaseModel):
     fidelity: float = Field(2.0, ge=0, description="how much VIF does")
     transfer: float = Field(2.0, ge=0, description="how much Q does")
     similarity: float = Field(5.0, ge=0, description="how much SSIM does")
+    own_fidelity: float = Field(0.0, ge=0, description="VIF of any one source that falls below 0.75 of the maximum's")
     edges: float = Field(0.0, ge=0, description="strong edges of each source that are lost")
     entropy: float = Field(0.0, ge=0, description="entropy below that of the richest source")
     boundary_entropy: float = Field(0.0, ge=0, description="the same inside a ring around boundaries")

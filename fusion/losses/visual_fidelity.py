@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from fusion.losses.planes import as_planes
-from fusion.losses.windows import gaussian_window
+from fusion.losses.windows import gaussian_window, inner_mean
 
 NOISE = 2.0
 """σ_n², the variance of the eye's noise, in squared grey levels of 0–255."""
@@ -37,7 +36,7 @@ def visual_fidelity(source: Tensor, fused: Tensor) -> Tensor:
     for scale in range(SCALES):
         window = gaussian_window((2 ** (SCALES - scale) + 1) / 5, 2 ** (SCALES - scale - 1))
         if scale:
-            reference, other = (_inner_mean(x, window)[..., ::2, ::2] for x in (reference, other))
+            reference, other = (inner_mean(x, window, every=2) for x in (reference, other))
         if min(reference.shape[-2:]) < len(window):
             break
         above, below = _information(reference, other, window)
@@ -47,7 +46,7 @@ def visual_fidelity(source: Tensor, fused: Tensor) -> Tensor:
 
 def _information(source: Tensor, fused: Tensor, window: tuple[float, ...]) -> tuple[Tensor, Tensor]:
     moments = torch.cat([source, fused, source * source, fused * fused, source * fused], 1)
-    mean_s, mean_f, square_s, square_f, product = _inner_mean(moments, window).unbind(1)
+    mean_s, mean_f, square_s, square_f, product = inner_mean(moments, window).unbind(1)
     var_s = (square_s - mean_s * mean_s).clamp_min(0)
     var_f = (square_f - mean_f * mean_f).clamp_min(0)
     cov = product - mean_s * mean_f
@@ -59,11 +58,3 @@ def _information(source: Tensor, fused: Tensor, window: tuple[float, ...]) -> tu
     gain, var_s = gain.clamp_min(0), torch.where(var_s < FAINT, torch.zeros_like(var_s), var_s)
     told = torch.log10(1 + gain * gain * var_s / (rest + NOISE))
     return told.sum((1, 2)), torch.log10(1 + var_s / NOISE).sum((1, 2))
-
-
-def _inner_mean(x: Tensor, window: tuple[float, ...]) -> Tensor:
-    """Weighted means where the window lies wholly inside (planes, channels, y, x)."""
-    channels, n = x.shape[1], len(window)
-    kernel = torch.tensor(window, dtype=x.dtype, device=x.device)
-    x = functional.conv2d(x, kernel.view(1, 1, n, 1).expand(channels, 1, n, 1), groups=channels)
-    return functional.conv2d(x, kernel.view(1, 1, 1, n).expand(channels, 1, 1, n), groups=channels)

@@ -40,8 +40,8 @@ def _contrast(structure: Structure, rng: np.random.Generator) -> Voxels:
     """A grey level for each tissue, texture, the shell dark."""
     levels = rng.uniform(0.08, 1.0, TISSUES)
     levels[0], levels[SHELL] = 0, rng.choice([0.0, 0.05, rng.uniform(0.1, 0.9)])
-    body = _edged(levels[structure.labels], rng.uniform(0.3, 1.0))
-    return np.asarray(body * _texture(structure, rng.uniform(0.0, 0.25), rng))
+    body = edged(levels[structure.labels], rng.uniform(0.3, 1.0))
+    return textured(body, rng.uniform(0.0, 0.25), rng)
 
 
 def _dense(structure: Structure, rng: np.random.Generator) -> Voxels:
@@ -57,10 +57,10 @@ def _dense(structure: Structure, rng: np.random.Generator) -> Voxels:
     drawn = levels[structure.labels]
     if rng.random() < 0.7:
         drawn = np.where(_widened(structure, int(rng.integers(1, 6))), levels[SHELL], drawn)
-    picture = _edged(drawn, rng.uniform(0.4, 1.2))
+    picture = edged(drawn, rng.uniform(0.4, 1.2))
     grain = rng.uniform(0, 0.05) * smooth_noise(structure.labels.shape, rng.uniform(0.4, 0.9), rng)
     picture = picture + grain * (structure.depth > 0)
-    return _with_marks(picture, rng) if rng.random() < 0.3 else picture
+    return with_marks(picture, rng) if rng.random() < 0.3 else picture
 
 
 def _functional(structure: Structure, rng: np.random.Generator) -> Voxels:
@@ -78,15 +78,20 @@ def _functional(structure: Structure, rng: np.random.Generator) -> Voxels:
     inner = structure.depth > (shell.max() if shell.size else 0)
     if rng.random() < 0.5 and inner.mean() > 0.1:
         taken_up = taken_up * inner
-    picture = _edged(taken_up, rng.uniform(1.5, 8.0))
+    picture = edged(taken_up, rng.uniform(1.5, 8.0))
     picture = picture / max(float(picture.max()), 1e-3) * rng.uniform(0.4, 1.0)
     picture = np.where(picture < rng.uniform(0.01, 0.08), 0, picture)
     if rng.random() < 0.5:
-        nodes = int(rng.integers(4, 9))
-        table = np.clip(np.linspace(0, 1, nodes) + rng.uniform(0.05, 0.35) * rng.standard_normal(nodes), 0, 1)
-        table[0] = 0
-        picture = np.interp(picture, np.linspace(0, 1, nodes), table)
+        picture = coloured(picture, rng)
     return picture
+
+
+def coloured(picture: Voxels, rng: np.random.Generator) -> Voxels:
+    """The luminance that a false-colour table would give it: not always brighter where there is more; black stays."""
+    nodes = int(rng.integers(4, 9))
+    table = np.clip(np.linspace(0, 1, nodes) + rng.uniform(0.05, 0.35) * rng.standard_normal(nodes), 0, 1)
+    table[0] = 0
+    return np.asarray(np.interp(picture, np.linspace(0, 1, nodes), table), np.float32)
 
 
 def _stain(structure: Structure, rng: np.random.Generator) -> Voxels:
@@ -95,8 +100,8 @@ def _stain(structure: Structure, rng: np.random.Generator) -> Voxels:
     bright = rng.choice(np.arange(1, TISSUES), int(rng.integers(2, 7)), replace=False)
     levels[bright] = rng.uniform(0.3, 1.0, len(bright))
     levels[0] = rng.choice([0.0, rng.uniform(0, 0.1)])
-    body = _edged(levels[structure.labels], rng.uniform(0.5, 1.5))
-    return np.asarray(body * _texture(structure, rng.uniform(0.05, 0.5), rng))
+    body = edged(levels[structure.labels], rng.uniform(0.5, 1.5))
+    return textured(body, rng.uniform(0.05, 0.5), rng)
 
 
 def _widened(structure: Structure, voxels: int) -> Mask:
@@ -106,7 +111,7 @@ def _widened(structure: Structure, voxels: int) -> Mask:
     return np.asarray(wide & (structure.depth > 0))
 
 
-def _edged(picture: AnyArray, sigma: float) -> Voxels:
+def edged(picture: AnyArray, sigma: float) -> Voxels:
     """Through a small blur; what was black far from anything stays exactly black."""
     soft = ndimage.gaussian_filter(
         picture.astype(np.float32), [sigma if n > 1 else 0 for n in picture.shape], truncate=3.0
@@ -114,14 +119,14 @@ def _edged(picture: AnyArray, sigma: float) -> Voxels:
     return np.asarray(np.where(soft < 1 / 512, 0, soft), np.float32)
 
 
-def _texture(structure: Structure, strength: float, rng: np.random.Generator) -> Voxels:
-    shape = structure.labels.shape
-    fine = smooth_noise(shape, rng.uniform(0.5, 1.5), rng)
-    coarse = smooth_noise(shape, rng.uniform(3, 20), rng)
-    return np.asarray(np.clip(1 + strength * (0.6 * fine + 0.5 * coarse), 0, None), np.float32)
+def textured(picture: Voxels, strength: float, rng: np.random.Generator) -> Voxels:
+    """Made brighter and darker by noise, fine and coarse; black stays black."""
+    fine = smooth_noise(picture.shape, rng.uniform(0.5, 1.5), rng)
+    coarse = smooth_noise(picture.shape, rng.uniform(3, 20), rng)
+    return np.asarray(picture * np.clip(1 + strength * (0.6 * fine + 0.5 * coarse), 0, None), np.float32)
 
 
-def _with_marks(picture: Voxels, rng: np.random.Generator) -> Voxels:
+def with_marks(picture: Voxels, rng: np.random.Generator) -> Voxels:
     """A thin bright arc outside the body, such as a head rest."""
     _, ny, nx = picture.shape
     y, x = np.mgrid[:ny, :nx]

@@ -51,8 +51,8 @@ def structure_of(picture: Voxels, rng: np.random.Generator) -> Structure:
     """
     smooth = ndimage.gaussian_filter(picture, [rng.uniform(0.3, 1.5) if n > 1 else 0 for n in picture.shape])
     low, high = np.quantile(smooth, (0.02, 0.99))
-    body = _filled(smooth > low + 0.12 * (high - low))
-    depth = _depth(body)
+    body = filled(smooth > low + 0.12 * (high - low))
+    depth = depth_in(body)
     inside = smooth[body] if body.any() else smooth.ravel()
     cuts = np.quantile(inside, np.sort(rng.uniform(0.05, 0.95, int(rng.integers(3, 7)))))
     labels = np.where(body, SHELL + 1 + np.digitize(smooth, cuts), 0).astype(np.uint8)
@@ -79,7 +79,7 @@ def _head(shape: Shape3, rng: np.random.Generator) -> Structure:
         radius += along.astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
     outline = 1 + rng.uniform(0.02, 0.12) * smooth_noise(shape, 0.15 * size, rng)
     body = np.sqrt(radius) * outline < 1
-    depth = _depth(body)
+    depth = depth_in(body)
     labels = np.where(body, 2, 0).astype(np.uint8)
     halves = smooth_noise(shape, rng.uniform(0.06, 0.2) * size, rng)
     labels = np.where(body & (halves > rng.uniform(-0.5, 0.8)), 3, labels)
@@ -109,14 +109,15 @@ def _cells(shape: Shape3, rng: np.random.Generator) -> Structure:
     labels = np.where(reach < 1, kinds, np.where(smooth_noise(shape, 4 * size, rng) > 0, 2, 0))
     if rng.random() < 0.5:
         labels = np.where(np.abs(reach - 0.9) < 0.1, SHELL, labels)
-    return Structure(labels.astype(np.uint8), _depth(labels > 0))
+    return Structure(labels.astype(np.uint8), depth_in(labels > 0))
 
 
-def _filled(body: Mask) -> Mask:
+def filled(body: Mask) -> Mask:
     """Holes closed plane by plane, as a body's air spaces are inside it."""
     return np.stack([ndimage.binary_fill_holes(plane) for plane in body])
 
 
-def _depth(body: Mask) -> Voxels:
+def depth_in(body: Mask) -> Voxels:
+    """Distance from the body's surface in voxels, 0 outside."""
     out: AnyArray = ndimage.distance_transform_edt(body if body.shape[0] > 1 else body[0])
     return np.asarray(out, np.float32).reshape(body.shape)

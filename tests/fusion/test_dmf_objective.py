@@ -10,11 +10,25 @@ from scipy import ndimage
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from fusion.diffusion.objective import ASKED, BEYOND, LEAST, LEVELS, LOUDEST, MOST, RANGE, _bent, held, objective, tamed
+from fusion.diffusion.objective import (
+    ASKED,
+    BEYOND,
+    KEPT,
+    LEAST,
+    LEVELS,
+    LOUDEST,
+    MOST,
+    RANGE,
+    TOLD,
+    _bent,
+    held,
+    objective,
+    tamed,
+)
 from fusion.diffusion.objective_config import ObjectiveConfig
 from fusion.losses.entropy import boundary_entropy_hinge, entropy_hinge
 from fusion.losses.strong_edges import strong_edge_hinge
-from fusion.metrics import evaluate
+from fusion.metrics import evaluate, per_source
 
 NONE = {"target": 0.0, "gains": 0.0, "edges": 0.0, "entropy": 0.0, "boundary_entropy": 0.0}
 TERMS = tuple(NONE)
@@ -97,6 +111,22 @@ def test_gains_are_those_of_the_evaluators_figures(rng: np.random.Generator, sha
         expected = -(bent * counts).sum()
         # The evaluator's own slip where two edges are equally strong, as the maximum's are, is what differs.
         assert terms(fused, sources, gains=1.0, **weights)["gains"] == pytest.approx(expected, abs=0.01)
+
+
+def test_a_source_that_is_hidden_costs_what_the_evaluator_misses_of_it(rng: np.random.Generator) -> None:
+    """The one that is copied costs nothing."""
+    sources = drawn(rng, 2, batch=1)
+    own = [LEVELS * s.numpy() for s in sources[0, :, 0]]
+    there = per_source(LEVELS * sources.amax(1)[0, 0].numpy(), own)["VIF"]
+    kept = per_source(own[0], own)["VIF"]
+    missing = [max(0.0, KEPT - k / max(t, TOLD)) for k, t in zip(kept, there, strict=True)]
+    assert missing[0] == 0
+    assert missing[1] > 0.3
+    copied = sources[:, :1]
+    plain, guarded = (terms(copied, sources, gains=1.0, own_fidelity=weight)["gains"] for weight in (0.0, 2.0))
+    assert guarded - plain == pytest.approx(2 * sum(missing), abs=0.01)
+    highest = terms(sources.amax(1, keepdim=True), sources, gains=1.0, own_fidelity=2.0)
+    assert highest["gains"] == pytest.approx(0, abs=1e-9)
 
 
 def test_what_is_beyond_the_asked_counts_a_share_and_has_an_end() -> None:

@@ -83,7 +83,7 @@ def test_looks_have_names_that_the_house_knows() -> None:
 @pytest.mark.parametrize("look", ["contrast", "dense"])
 def test_outside_of_the_body_these_looks_are_exactly_black(look, monkeypatch: pytest.MonkeyPatch) -> None:
     """Further away than an edge is wide; the arcs that lie outside on purpose are left out."""
-    monkeypatch.setattr(looks, "_with_marks", lambda picture, _: picture)
+    monkeypatch.setattr(looks, "with_marks", lambda picture, _: picture)
     compared = 0
     for seed in range(12):
         rng = generator(seed)
