@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 
 from tracking3d.detections import Detections
 from tracking3d.labels import CHANNEL
-from tracking3d.segment.blocks import Core, Joined, box, joined
+from tracking3d.segment.blocks import Core, Joined, joined
 from tracking3d.segment.network.config import CellNetworkConfig
 from tracking3d.segment.network.decode import certainty
-from tracking3d.segment.network.window import Finder
+from tracking3d.segment.network.edges import POOL
+from tracking3d.segment.network.window import Finder, Maps, coarser
 from tracking3d.segment.uphill import Basins
 from volumes.errors import OutputError
-from volumes.shapes import AnyArray
+from volumes.shapes import AnyArray, Shape3
 from volumes.volume import Volume
 
 T = TypeVar("T")
@@ -95,19 +96,18 @@ def _stored(work: _Work, side: int, scheduler: str) -> tuple[Any, Joined]:
     """(blocks, z, y, x) of the blocks' own labels, on disk, and the cells that they make up."""
     from tracking3d.segment.network.prepare import reader
 
-    finder, read = work.finder, reader(work.volume, work.channel)
+    finder = work.finder
+    read = reader(work.volume, work.channel, finder.bounds[0])
     coarse, sides, blocks = finder.view.coarse, finder.sides(side), finder.blocks(side)
-    # Windows are whole chunks.
-    chunks = (s // 2 if s < n else min(CHUNK, n) for s, n in zip(finder.strides, coarse, strict=True))
-    maps = _array(work.folder / "maps.zarr", (2, *coarse), (2, *chunks), "float16")
+    maps = _maps(work.folder, coarse, finder.strides)
     labels = _array(work.folder / "labels.zarr", (len(blocks), *sides), (1, *sides), "int32")
 
     def look(window: Core) -> None:
-        maps[(slice(None), *box(window))] = finder.said(read, window)
+        maps.put(window, finder.said(read, window))
         _give_back()
 
     def label(number: int) -> Basins:
-        found = finder.basins(maps, blocks[number])
+        found = finder.basins(read, maps, blocks[number])
         labels[(number, *(slice(0, n) for n in found.labels.shape))] = found.labels
         _give_back()
         return replace(found, labels=np.zeros((0, 0, 0), np.int32))
@@ -120,6 +120,14 @@ def _stored(work: _Work, side: int, scheduler: str) -> tuple[Any, Joined]:
     _computed(look, finder.windows(), scheduler)
     tables = _computed(label, range(len(blocks)), scheduler)
     return labels, finder.accepted(joined(tables, blocks, finder.drawn, finder.decoder.depth, labelled))
+
+
+def _maps(folder: Path, coarse: Shape3, strides: Shape3) -> Maps:
+    """What is to be said of the whole, on disk; windows are whole chunks."""
+    chunks = [s // 2 if s < n else min(CHUNK, n) for s, n in zip(strides, coarse, strict=True)]
+    few = [-(-chunk // POOL) for chunk in chunks]
+    said = _array(folder / "said.zarr", (2, *coarse), (2, *chunks), "float16")
+    return Maps(said, _array(folder / "beside.zarr", (3, *coarser(coarse)), (3, *few), "float16"))
 
 
 def _give_back() -> None:

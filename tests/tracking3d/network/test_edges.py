@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from tracking3d.segment.network.edges import edged, excess, pooled
+from tracking3d.segment.network.edges import MOST, edged, excess, ground, noise_of, pooled, sharpened
 from tracking3d.segment.network.heads import DISTANCE, FOREGROUND, HEADS
+from tracking3d.segment.network.resampling import resampled
 
 SIDE, RADIUS = 48, 9.0
 AWAY = np.linalg.norm(np.indices((SIDE,) * 3) - (SIDE - 1) / 2, axis=0)
@@ -87,3 +88,45 @@ def test_pooling_takes_means_and_repeats_the_last_plane() -> None:
     assert found.shape == (2, 2, 1)
     assert found[0, 0, 0] == pytest.approx(voxels[:2, :2].mean())
     assert found[1, 1, 0] == pytest.approx(voxels[2:, 2:].mean())
+
+
+def spread(voxels: np.ndarray, times: int) -> np.ndarray:
+    """Brought to a grid so many times as fine."""
+    fine = [(0, n * times) for n in voxels.shape]
+    return resampled(voxels, [(0, n) for n in voxels.shape], fine, (1 / times,) * 3)
+
+
+@pytest.mark.parametrize(("noise", "right"), [(0.0, 0.99), (0.3, 0.94)])
+def test_a_finer_grid_draws_what_the_coarse_one_blurs(rng: np.random.Generator, noise: float, right: float) -> None:
+    """A ball with sharp bumps on voxels half as wide, as the network sees it on its own."""
+    away = np.linalg.norm(np.indices((64,) * 3) - 31.5, axis=0)
+    angle = np.arctan2(*(np.indices((64,) * 3)[1:] - 31.5))
+    true = away < 15 + 2 * np.cos(6 * angle)
+    light = (true + rng.normal(0, noise, true.shape)).astype(np.float32)
+    shown = pooled(light)
+    logit = np.clip(1.5 * (7.5 - pooled(away)), -5, 5).astype(np.float32)
+    beside = np.stack([spread(part, 4) for part in ground(logit, shown)])
+    near = np.abs(away - 15) < 4
+
+    def share(above: np.ndarray) -> float:
+        return float(((above > 0) == true)[near].mean())
+
+    blurred = spread(excess(logit, shown), 2)
+    drawn = sharpened(light, beside, noise_of(light))
+    assert share(drawn) >= share(blurred)
+    assert share(drawn) > right
+    assert np.abs(drawn).max() <= MOST
+
+
+def test_light_that_is_all_noise_counts_as_its_mean(rng: np.random.Generator) -> None:
+    light = rng.random((6, 7, 8), dtype=np.float32)
+    beside = np.stack([np.full(light.shape, v, np.float32) for v in (0.7, 0.5, 0.6)])
+    assert np.allclose(sharpened(light, beside, 1e4), 0.2 / 0.6, atol=1e-3)
+    assert np.allclose(sharpened(light, beside, 0.0), ((light - 0.5) / 0.6).clip(-MOST, MOST))
+
+
+@pytest.mark.parametrize("deviation", [0.02, 0.5])
+def test_the_noise_is_told_from_what_is_seen(rng: np.random.Generator, ball: np.ndarray, deviation: float) -> None:
+    smooth = ndimage.gaussian_filter(ball, 3.0)
+    assert noise_of(smooth + rng.normal(0, deviation, ball.shape)) == pytest.approx(deviation, rel=0.1)
+    assert noise_of(ball[..., :1]) == 0

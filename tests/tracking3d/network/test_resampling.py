@@ -96,3 +96,24 @@ def test_probes_lie_inside_and_cover_what_is_small(shape: tuple[int, int, int]) 
         seen[tuple(slice(*side) for side in probe)] = True
     assert seen.all() == (shape == (20, 20, 20))
     assert len(probes) <= 27
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.0, 0.3, 0.25)])
+def test_light_and_noise_are_those_of_the_grid_that_is_drawn_on(
+    rng: np.random.Generator, spacing: tuple[float, float, float]
+) -> None:
+    voxels = rng.normal(100, 5, (20, 90, 110)).astype(np.float32)
+    view, bounds = View(voxels.shape, spacing, 14.0), (50.0, 150.0)
+
+    def read(ranges: object) -> np.ndarray:
+        return voxels[tuple(slice(*side) for side in ranges)]
+
+    full = view.light(read, whole(view.drawn), bounds)
+    part = tuple((n // 3, 2 * n // 3) for n in view.drawn)
+    assert full.shape == view.drawn
+    assert np.array_equal(view.light(read, part, bounds), full[tuple(slice(*side) for side in part)])
+    if view.drawn == voxels.shape:
+        assert np.allclose(full, (voxels - 50) / 100, atol=1e-6)
+        assert view.noise(read, bounds) == pytest.approx(0.05, rel=0.1)
+    else:
+        assert 0 < view.noise(read, bounds) < 0.04

@@ -158,6 +158,16 @@ class TestCells:
         assert not cells[:, :, :26].any()
         assert cells.any()
 
+    @pytest.mark.parametrize("spacing", [1.0, 0.4])
+    def test_blocks_agree_beside_voxels_without_data(self, balls: Balls, spacing: float) -> None:
+        voxels, valid = balls((40, 60, 90), 60), np.ones((40, 60, 90), bool)
+        valid[:, 20:45, 30:50] = False
+        voxels[:, :, :40] += 0.5
+        image = volume(np.where(valid, voxels, np.nan), (spacing,) * 3, valid=valid)
+        whole, tiled = found(image, block=200), found(image, block=20)
+        assert len(whole.confidence) > 1
+        assert np.array_equal(whole.labels.channel(), tiled.labels.channel())
+
     def test_a_slice_is_looked_at_as_one(self, balls: Balls) -> None:
         plane = balls(64, 60)[30:31]
         labels = found(volume(plane)).labels
@@ -252,7 +262,9 @@ def test_what_workers_are_sent_says_the_same(weights: Path, balls: Balls) -> Non
     assert finder is not None
     sent = cloudpickle.loads(cloudpickle.dumps((finder, reader(image))))
     (window,) = finder.windows()
-    assert np.array_equal(finder.said(reader(image), window), sent[0].said(sent[1], window))
+    here, there = finder.said(reader(image), window), sent[0].said(sent[1], window)
+    assert np.array_equal(here.said, there.said)
+    assert np.array_equal(here.beside, there.beside)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

@@ -75,16 +75,16 @@ def instances(logit: Voxels, distance: Voxels, settings: DecoderConfig, smallest
     """
     z, y, x = logit.shape
     shape, whole = (z, y, x), ((0, z), (0, y), (0, x))
-    found = basins_seen(logit, distance, settings, Part(shape, whole, whole))
+    found = basins_seen(logit, expit(logit), distance, settings, Part(shape, whole, whole))
     cells = accepted(joined([found], [whole], shape, settings.depth), settings, smallest)
     labels = cells.numbers[0].astype(np.int32)[found.labels]
     return Instances(labels, certainty(cells), cells.centre, cells.voxels)
 
 
-def basins_seen(logit: Voxels, distance: Voxels, settings: DecoderConfig, part: Part) -> Basins:
-    """The basins of the distance inside the foreground, each voxel weighted by how certain that is."""
+def basins_seen(logit: Voxels, certain: Voxels, distance: Voxels, settings: DecoderConfig, part: Part) -> Basins:
+    """The basins of the distance inside the foreground, each voxel weighted by how certain it is of a cell (0 to 1)."""
     level = float(np.log(settings.foreground / (1 - settings.foreground)))
-    return basins_of(distance.clip(0), logit > level, expit(logit), part, settings.depth)
+    return basins_of(distance.clip(0), logit > level, certain, part, settings.depth)
 
 
 def accepted(cells: Joined, settings: DecoderConfig, smallest: float) -> Joined:

@@ -13,8 +13,8 @@ from volumes.shapes import AnyArray, Voxels
 from volumes.volume import Volume, require_finite
 
 
-def reader(volume: Volume, channel: int = 0) -> Read:
-    """Reads ranges of one channel; what is not valid becomes the least valid value of the range."""
+def reader(volume: Volume, channel: int = 0, dark: float | None = None) -> Read:
+    """Reads ranges of one channel; what is not valid becomes ``dark``, or the least valid value of the range."""
     data, valid = volume.data, volume.valid
 
     def read(ranges: Ranges) -> Voxels:
@@ -22,7 +22,7 @@ def reader(volume: Volume, channel: int = 0) -> Read:
         voxels = np.asarray(data[channel, z, y, x])
         if not isinstance(data, np.ndarray) and voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
             raise ContentError("has NaN or infinite voxels", field="image", remedy='Read it with nonfinite="mask"')
-        return voxels if valid is None else _filled(voxels, valid[z, y, x])
+        return voxels if valid is None else _filled(voxels, valid[z, y, x], dark)
 
     return read
 
@@ -52,7 +52,7 @@ def finder_for(config: CellNetworkConfig, volume: Volume, channel: int = 0) -> F
     bounds = view.bounds(read)
     if not bounds[1] > bounds[0]:
         raise _constant(bounds[0])
-    return Finder(network, view, bounds, config, smallest_cell(view, config.min_volume_um3))
+    return Finder(network, view, bounds, view.noise(read, bounds), config, smallest_cell(view, config.min_volume_um3))
 
 
 def _require_content(volume: Volume, channel: int) -> None:
@@ -70,7 +70,7 @@ def _constant(value: float) -> ContentError:
     return ContentError("the volume is constant", field="image", value=value, remedy="Check the file and channel")
 
 
-def _filled(voxels: Voxels, valid: AnyArray) -> Voxels:
-    if valid.all() or not valid.any():
+def _filled(voxels: Voxels, valid: AnyArray, dark: float | None) -> Voxels:
+    if valid.all() or (dark is None and not valid.any()):
         return voxels
-    return np.where(valid, voxels, voxels[valid].min())
+    return np.where(valid, voxels, voxels[valid].min() if dark is None else dark)

@@ -17,6 +17,7 @@ from volumes.errors import ContentError
 from volumes.volume import Volume
 
 if TYPE_CHECKING:
+    from tracking3d.segment.network.view import Read
     from tracking3d.segment.network.window import Finder, Maps
 
 log = logging.getLogger(__name__)
@@ -70,17 +71,18 @@ class Network:
     def cells(self, volume: Volume) -> Cells:
         """The same, with how certain each cell is, and the diameter that was used."""
         from tracking3d.segment.network.prepare import finder_for, reader
+        from tracking3d.segment.network.window import Maps
 
         _require_channel(volume)
-        finder, read = finder_for(self.config, volume), reader(volume)
+        finder = finder_for(self.config, volume)
         if finder is None:
             log.warning("no cell found in the volume at %g s", volume.time_s)
             nothing = np.zeros(volume.grid.shape, np.int32)
             return Cells(label_volume(nothing, volume), np.zeros(0), self.config.diameter_um or np.nan)
-        maps = np.empty((2, *finder.view.coarse), np.float16)
+        read, maps = reader(volume, dark=finder.bounds[0]), Maps.empty(finder.view.coarse)
         for window in finder.windows():
-            maps[(slice(None), *box(window))] = finder.said(read, window)
-        labels, cells = _drawn(finder, maps, self.config.block)
+            maps.put(window, finder.said(read, window))
+        labels, cells = _drawn(finder, read, maps, self.config.block)
         if not len(cells.peaks):
             log.warning("no cell found in the volume at %g s", volume.time_s)
         if finder.drawn != volume.grid.shape:
@@ -88,12 +90,12 @@ class Network:
         return Cells(label_volume(labels, volume), certainty(cells), finder.view.diameter_um)
 
 
-def _drawn(finder: Finder, maps: Maps, side: int) -> tuple[NDArray[np.int32], Joined]:
+def _drawn(finder: Finder, read: Read, maps: Maps, side: int) -> tuple[NDArray[np.int32], Joined]:
     """The cells, and their labels on the grid on which they are drawn."""
     labels, blocks = np.empty(finder.drawn, np.int32), finder.blocks(side)
     tables = []
     for block in blocks:
-        tables.append(finder.basins(maps, block))
+        tables.append(finder.basins(read, maps, block))
         labels[box(block)] = tables[-1].labels
     cells = finder.accepted(
         joined(tables, blocks, finder.drawn, finder.decoder.depth, lambda _, voxels: labels[tuple(voxels.T)])

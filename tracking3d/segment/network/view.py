@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tracking3d.segment.network.edges import noise_of
 from tracking3d.segment.network.heads import DIAMETER
 from tracking3d.segment.network.normalise import COUNTED, levels, normalised
 from tracking3d.segment.network.resampling import Range, coarse_shape, needed, resampled
@@ -59,6 +60,11 @@ class View:
         """Voxels of the image to one of the grid on which cells are drawn."""
         return each(lambda f: max(1.0, f / FINEST), self.factors)
 
+    @cached_property
+    def drawn(self) -> Shape3:
+        """The shape of the grid on which cells are drawn."""
+        return coarse_shape(self.shape, self.steps)
+
     def resampled(self, read: Read, wanted: Ranges) -> NDArray[np.float32]:
         """The image on the network's grid, in ranges of that; read in slabs of few voxels."""
         wide = each(needed, wanted, self.factors, self.shape)
@@ -74,6 +80,18 @@ class View:
     def shown(self, read: Read, wanted: Ranges, bounds: tuple[float, float]) -> NDArray[np.float32]:
         """What the network sees in ranges of its grid."""
         return normalised(self.resampled(read, wanted), bounds)
+
+    def light(self, read: Read, wanted: Ranges, bounds: tuple[float, float]) -> NDArray[np.float32]:
+        """The same in ranges of the grid on which cells are drawn."""
+        held = each(lambda w, step, n: w if step == 1 else needed(w, step, n), wanted, self.steps, self.shape)
+        return normalised(resampled(read(held), held, wanted, self.steps), bounds)
+
+    def noise(self, read: Read, bounds: tuple[float, float]) -> float:
+        """Standard deviation of the noise in that light: the median of the probes' middle planes."""
+        per_voxel = each(lambda f, step: f / step, self.factors, self.steps)
+        planes = [each(_scaled, probe, per_voxel, self.drawn) for probe in self.probes()]
+        middles = [(z[0] + (z[1] - z[0]) // 2, y, x) for z, y, x in planes]
+        return float(np.median([noise_of(self.light(read, ((z, z + 1), y, x), bounds)) for z, y, x in middles]))
 
     def probes(self) -> Iterator[Ranges]:
         """Windows of the network's grid, evenly spread; of a small volume they cover all."""
@@ -95,6 +113,11 @@ def each(function: Callable[..., T], *axes: Sequence[Any]) -> tuple[T, T, T]:
     """A function of what belongs to one axis, for z, y and x."""
     z, y, x = (function(*of_axis) for of_axis in zip(*axes, strict=True))
     return z, y, x
+
+
+def _scaled(wanted: Range, factor: float, size: int) -> Range:
+    begin = min(math.floor(wanted[0] * factor), size - 1)
+    return begin, max(begin + 1, min(math.ceil(wanted[1] * factor), size))
 
 
 def _spread(size: int) -> list[Range]:

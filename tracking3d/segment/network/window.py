@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from tracking3d.segment.blocks import Core, Joined, cores, widened
+from tracking3d.segment.blocks import Core, Joined, box, cores, widened
 from tracking3d.segment.network.decode import REACH, accepted, basins_seen, smallest_voxels, smoothed
 from tracking3d.segment.network.decoder_config import DecoderConfig
-from tracking3d.segment.network.edges import edged
-from tracking3d.segment.network.heads import DIAMETER, DISTANCE
+from tracking3d.segment.network.edges import POOL, ground, sharpened, together
+from tracking3d.segment.network.heads import DIAMETER, DISTANCE, FOREGROUND
 from tracking3d.segment.network.inference import HALO, UNIT, Predictor
-from tracking3d.segment.network.resampling import Range, coarse_shape, needed, resampled
+from tracking3d.segment.network.resampling import Range, needed, resampled
 from tracking3d.segment.network.view import Ranges, Read, View, each
 from tracking3d.segment.uphill import Basins, Part
 from volumes.shapes import AnyArray, Shape3, Triple
@@ -27,8 +28,30 @@ WINDOW, STRIDE = 128, 96
 """Voxels of its grid that the network sees at once along each axis, and from one window to the next, at most."""
 MARGIN = 8
 """Voxels around a block in which paths are followed; however few, the cells are the same."""
-Maps: TypeAlias = NDArray[np.float16]
-"""(2, z, y, x): the foreground's logit and the smoothed distance, on the network's grid."""
+
+
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """What the network says of a window or of all, and what the light is held against; arrays of numpy or zarr.
+
+    Parameters
+    ----------
+    said : (2, z, y, x) float16, the foreground's logit and the smoothed distance, on the network's grid.
+    beside : (3, z, y, x) float16, as :func:`tracking3d.segment.network.edges.ground` has it, on a coarser one.
+    """
+
+    said: Any
+    beside: Any
+
+    @classmethod
+    def empty(cls, coarse: Shape3) -> Maps:
+        """For all of a network's grid, nothing written yet."""
+        return cls(np.empty((2, *coarse), np.float16), np.empty((3, *coarser(coarse)), np.float16))
+
+    def put(self, window: Core, part: Maps) -> None:
+        """Write a window's."""
+        self.said[(slice(None), *box(window))] = part.said
+        self.beside[(slice(None), *box(_coarser(window)))] = part.beside
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +63,7 @@ class Finder:
     predictor : the network.
     view : the image's grid beside the network's.
     bounds : intensities that become 0 and 1.
+    noise : standard deviation of the light where cells are drawn, in the span of the bounds.
     decoder : how cells are read from the maps.
     smallest : voxels of the image under which nothing counts as a cell.
     """
@@ -47,13 +71,14 @@ class Finder:
     predictor: Predictor
     view: View
     bounds: tuple[float, float]
+    noise: float
     decoder: DecoderConfig
     smallest: float
 
     @property
     def drawn(self) -> Shape3:
         """The shape of the grid on which cells are drawn: the image's, or a coarser one."""
-        return coarse_shape(self.view.shape, self.view.steps)
+        return self.view.drawn
 
     def windows(self) -> list[Core]:
         """Ranges of the network's grid that cover it once, each looked at apart from the others."""
@@ -77,19 +102,27 @@ class Finder:
         held = each(_beyond, window, self.view.coarse)
         shown = self.view.shown(read, held, self.bounds)
         heads = self.predictor.maps(shown, DISTANCE + 1)
-        logit = edged(heads, shown, self.decoder.light)
+        logit = heads[FOREGROUND]
         near = widened(window, REACH, self.view.coarse)
         distance = smoothed(heads[DISTANCE][_inside(held, near)])[_inside(near, window)]
-        return np.stack([logit[_inside(held, window)], distance]).astype(np.float16)
+        said = np.stack([logit[_inside(held, window)], distance]).astype(np.float16)
+        beside = ground(logit, shown)[(slice(None), *_inside(_coarser(held), _coarser(window)))]
+        return Maps(said, beside.astype(np.float16))
 
-    def basins(self, maps: Maps | Any, block: Core) -> Basins:  # noqa: ANN401 - zarr is untyped here
-        """The basins of a block, from the maps of the whole image (numpy or zarr)."""
+    def basins(self, read: Read, maps: Maps, block: Core) -> Basins:
+        """The basins of a block, from the image and the maps of the whole."""
         seen = widened(block, MARGIN, self.drawn)
         back: Triple = each(lambda step, factor: step / factor, self.view.steps, self.view.factors)
-        held = each(needed, seen, back, self.view.coarse)
-        said = np.asarray(maps[(slice(None), *(slice(*side) for side in held))], np.float32)
-        logit, distance = (resampled(part, held, seen, back) for part in said)
-        return basins_seen(logit, distance, self.decoder, Part(self.drawn, seen, block))
+        logit, distance = brought(maps.said, seen, back, self.view.coarse)
+        certain = logit
+        if share := self.decoder.light:
+            coarse: Triple = each(lambda factor: factor / POOL, back)
+            beside = np.stack(brought(maps.beside, seen, coarse, coarser(self.view.coarse)))
+            light = self.view.light(read, seen, self.bounds)
+            # How sharp a cell's border is says nothing of whether it is a cell.
+            certain = together(logit, sharpened(beside[0], beside, self.noise), share)
+            logit = together(logit, sharpened(light, beside, self.noise), share)
+        return basins_seen(logit, expit(certain), distance, self.decoder, Part(self.drawn, seen, block))
 
     def accepted(self, cells: Joined) -> Joined:
         """The cells that are large and certain enough."""
@@ -108,6 +141,23 @@ def smallest_cell(view: View, volume_um3: float | None) -> float:
     if view.shape[0] == 1:
         return smallest_voxels(DIAMETER) * 1.5 / DIAMETER * math.prod(view.factors)
     return smallest_voxels(DIAMETER) * math.prod(view.factors)
+
+
+def brought(maps: Any, wanted: Ranges, back: Triple, size: Shape3) -> list[NDArray[np.float32]]:  # noqa: ANN401 - zarr
+    """Each of the maps (c, z, y, x) of a whole grid in ranges of another, that has ``back`` of its voxels to one."""
+    held = each(needed, wanted, back, size)
+    parts = np.asarray(maps[(slice(None), *(slice(*side) for side in held))], np.float32)
+    return [resampled(part, held, wanted, back) for part in parts]
+
+
+def coarser(shape: Shape3) -> Shape3:
+    """The shape of the grid on which the light is held against its surroundings, from the network's."""
+    return each(lambda n: -(-n // POOL), shape)
+
+
+def _coarser(ranges: Ranges) -> Ranges:
+    """The same of ranges that begin at even voxels."""
+    return each(lambda side: (side[0] // POOL, -(-side[1] // POOL)), ranges)
 
 
 def _beyond(inner: Range, size: int) -> Range:
