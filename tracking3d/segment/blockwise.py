@@ -65,6 +65,7 @@ def segment_blockwise(
     OutputError : another format than OME-Zarr.
     """
     from tracking3d.segment.network.prepare import finder_for
+    from tracking3d.segment.network.segmenter import NO_SIGN
     from volumes.io import write
 
     if not out.name.endswith(".zarr"):
@@ -72,6 +73,7 @@ def segment_blockwise(
     settings = config or CellNetworkConfig()
     finder = finder_for(settings, volume, channel)
     if finder is None:
+        log.warning("no cell found in the volume at %g s: %s", volume.time_s, NO_SIGN)
         nothing = dask.array.zeros((1, *volume.grid.shape), np.uint16, chunks=CHUNK)
         write(Volume(nothing, volume.grid, (CHANNEL,), volume.time_s, volume.valid), out)
         return _table(volume, None, Joined([], np.zeros((0, 5)), np.zeros(0)))
@@ -119,7 +121,11 @@ def _stored(work: _Work, side: int, scheduler: str) -> tuple[Any, Joined]:
     _give_back()
     _computed(look, finder.windows(), scheduler)
     tables = _computed(label, range(len(blocks)), scheduler)
-    return labels, finder.accepted(joined(tables, blocks, finder.drawn, finder.decoder.depth, labelled))
+    every = joined(tables, blocks, finder.drawn, finder.decoder.depth, labelled)
+    cells = finder.accepted(every)
+    if not len(cells.peaks):
+        log.warning("no cell found in the volume at %g s: %s", work.volume.time_s, finder.missing(every))
+    return labels, cells
 
 
 def _maps(folder: Path, coarse: Shape3, strides: Shape3) -> Maps:
@@ -158,7 +164,6 @@ def _table(volume: Volume, finder: Finder | None, cells: Joined) -> Detections:
     number = len(cells.peaks)
     features = {"label": np.arange(1, number + 1), "confidence": certainty(cells)}
     if finder is None or not number:
-        log.warning("no cell found in the volume at %g s", volume.time_s)
         return Detections.of(np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0), features=features)
     steps = np.array(finder.view.steps)
     placed = volume.grid.to_world((cells.centre + 0.5) * steps - 0.5)

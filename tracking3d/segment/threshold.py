@@ -62,7 +62,15 @@ def stands_out(smooth: NDArray[np.float32], level: float, noise: float) -> bool:
     above = smooth > level
     if not above.any() or above.all():
         return False
-    return float(smooth[above].mean() - smooth[~above].mean()) > CONTRAST * noise
+    return step_at(smooth, level) > CONTRAST * noise
+
+
+def step_at(smooth: NDArray[np.float32], level: float) -> float:
+    """By how much the mean above a level is brighter than that below; 0 where all lies on one side."""
+    above = smooth > level
+    if not above.any() or above.all():
+        return 0.0
+    return float(smooth[above].mean() - smooth[~above].mean())
 
 
 def _best_cut(counts: NDArray[np.int64]) -> int:

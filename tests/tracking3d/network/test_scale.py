@@ -5,10 +5,13 @@ from __future__ import annotations
 import cc3d
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from tracking3d.segment.network import guess as guess_module
 from tracking3d.segment.network import scale
+from tracking3d.segment.network.guess import Guess, guessed
 from tracking3d.segment.network.heads import FOREGROUND, HEADS
-from tracking3d.segment.network.scale import estimated_diameter_um, guessed_um
+from tracking3d.segment.network.scale import estimated_diameter_um
 from tracking3d.segment.network.targets import targets
 from tracking3d.segment.network.view import Read
 
@@ -62,19 +65,40 @@ def test_the_estimate_scales_with_the_voxels() -> None:
 
 def test_brightness_does_not_matter_to_the_guess(rng: np.random.Generator) -> None:
     voxels = spheres((36, 36, 36), (1.0, 1.0, 1.0), 12.0, 18.0) + rng.normal(0, 0.05, (36, 36, 36))
-    guesses = [guessed_um(reading(v), v.shape, (1.0,) * 3)[0] for v in (voxels, 300 + 9 * voxels)]
+    guesses = [guessed(reading(v), v.shape, (1.0,) * 3).diameter_um for v in (voxels, 300 + 9 * voxels)]
     assert guesses[0] == pytest.approx(guesses[1], rel=1e-3)
     assert 6 < guesses[0] < 24
 
 
 def test_the_guess_of_a_large_volume_looks_where_light_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scale, "SEEN", 4_000)
+    monkeypatch.setattr(guess_module, "SEEN", 4_000)
     voxels = np.zeros((36, 300, 300), np.float32)
     voxels[:, 228:300, 18:90] = spheres((36, 72, 72), (1.0, 1.0, 1.0), 12.0, 18.0)
-    guess, place = guessed_um(reading(voxels), voxels.shape, (1.0,) * 3)
-    assert 5 < guess < 24
-    assert place[1] > 0.6
-    assert place[2] < 0.4
+    guess = guessed(reading(voxels), voxels.shape, (1.0,) * 3)
+    assert 5 < guess.diameter_um < 24
+    assert guess.place[1] > 0.6
+    assert guess.place[2] < 0.4
+
+
+@pytest.mark.parametrize(("smear", "contrast"), [(0.0, 0.5), (1.0, 2.4)])
+def test_noise_has_little_contrast(rng: np.random.Generator, smear: float, contrast: float) -> None:
+    noise = ndimage.gaussian_filter(rng.normal(0, 1, (48, 48, 48)), smear)
+    balls = spheres((48, 48, 48), (1.0, 1.0, 1.0), 5.0, 9.0) * 8 * noise.std()
+    assert guessed(reading(noise), noise.shape, (1.0,) * 3).contrast < contrast
+    assert guessed(reading(noise + balls), noise.shape, (1.0,) * 3).contrast > 1.5 * contrast
+    assert guessed(reading(balls), noise.shape, (1.0,) * 3).contrast == np.inf
+
+
+@pytest.mark.parametrize(("contrast", "known"), [(1.0, False), (4.0, True)])
+def test_the_smallest_cells_have_to_stand_out(monkeypatch: pytest.MonkeyPatch, contrast: float, known: bool) -> None:
+    """At every scale the cells look smaller than they should."""
+    trials = [scale.Trial(d, -0.1, 0.5, np.full(3, 0.5)) for d in (8.0, 5.6)]
+    monkeypatch.setattr(scale, "_trials", lambda *_: iter(trials))
+    monkeypatch.setattr(scale, "_again", lambda *given: given[2].diameter_um)
+    monkeypatch.setattr(scale, "guessed", lambda *_: Guess(8.0, np.full(3, 0.5), contrast))
+    found = estimated(np.zeros((20, 20, 20)), (1.0, 1.0, 1.0))
+    assert (found is not None) == known
+    assert found is None or 4 <= found < 8
 
 
 def test_without_cells_there_is_no_size() -> None:

@@ -143,6 +143,24 @@ class TestCells:
         assert not cells.labels.channel().any()
         assert cells.confidence.shape == (0,)
         assert "no cell found" in caplog.text
+        assert "large enough" in caplog.text
+
+    def test_it_says_how_sure_the_network_was_at_most(
+        self, balls: Balls, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        image = volume(balls(48, 10))
+        best = found(image).confidence.max()
+        with caplog.at_level(logging.WARNING):
+            assert not len(found(image, confidence=0.99).confidence)
+            config = CellNetworkConfig(diameter_um=SIZE, confidence=0.99)
+            assert not len(segment_blockwise(image, tmp_path / "none.ome.zarr", config))
+        assert caplog.text.count(f"reach {best:.2f}, and 0.99 is asked for") == 2
+
+    @pytest.mark.parametrize(("spacing", "share"), [(1.0, 1.0), (14 / 8, 0.8**0.25), (14 / 5, 0.5**0.25)])
+    def test_of_cells_of_few_voxels_less_is_asked(self, balls: Balls, spacing: float, share: float) -> None:
+        finder = finder_for(CellNetworkConfig(diameter_um=SIZE), volume(balls(32, 4), (spacing,) * 3))
+        assert finder is not None
+        assert finder.sure == pytest.approx(CellNetworkConfig().confidence * share)
 
     def test_empty_blocks_leave_an_empty_file(self, rng: np.random.Generator, tmp_path: Path) -> None:
         image = volume(rng.random((30, 30, 30)))

@@ -76,7 +76,7 @@ def instances(logit: Voxels, distance: Voxels, settings: DecoderConfig, smallest
     z, y, x = logit.shape
     shape, whole = (z, y, x), ((0, z), (0, y), (0, x))
     found = basins_seen(logit, expit(logit), distance, settings, Part(shape, whole, whole))
-    cells = accepted(joined([found], [whole], shape, settings.depth), settings, smallest)
+    cells = accepted(joined([found], [whole], shape, settings.depth), settings.confidence, smallest)
     labels = cells.numbers[0].astype(np.int32)[found.labels]
     return Instances(labels, certainty(cells), cells.centre, cells.voxels)
 
@@ -87,9 +87,9 @@ def basins_seen(logit: Voxels, certain: Voxels, distance: Voxels, settings: Deco
     return basins_of(distance.clip(0), logit > level, certain, part, settings.depth)
 
 
-def accepted(cells: Joined, settings: DecoderConfig, smallest: float) -> Joined:
+def accepted(cells: Joined, confidence: float, smallest: float) -> Joined:
     """Only cells of so many voxels, and of which the network is certain enough; decided of each as a whole."""
-    return cells.only((cells.voxels >= max(smallest, 1)) & (certainty(cells) >= settings.confidence))
+    return cells.only((cells.voxels >= max(smallest, 1)) & (certainty(cells) >= confidence))
 
 
 def certainty(cells: Joined) -> NDArray[np.float64]:

@@ -21,12 +21,10 @@ from scipy import ndimage
 from tracking3d.segment.network.decode import Instances, instances, smallest_voxels, smoothed
 from tracking3d.segment.network.decoder_config import DecoderConfig
 from tracking3d.segment.network.edges import edged
+from tracking3d.segment.network.guess import SEEN, Guess, finest, guessed
 from tracking3d.segment.network.heads import DIAMETER, DISTANCE, SIZE
 from tracking3d.segment.network.inference import Predictor
-from tracking3d.segment.network.normalise import levels
 from tracking3d.segment.network.view import Ranges, Read, View, each
-from tracking3d.segment.pieces import distance_um, smooth_um, typical_radius_um
-from tracking3d.segment.threshold import cell_level
 from volumes.shapes import Shape3, Triple, Voxels
 
 STEP = math.sqrt(2)
@@ -34,12 +32,8 @@ COARSER, FINER = 2.0, 3.0
 """How much larger and smaller than the first guess a cell may be."""
 SMALLEST = 4.0
 """Voxels of the image across a cell, at least: what is smaller has no shape."""
-GUESSED = 3.0
-"""Largest step, in voxels of the image, at which the first guess looks."""
 NEAR = 56
 """Cells are around each other within so many of the network's voxels."""
-SEEN = 180_000
-"""Voxels up to which the network sees an image as a whole to try a scale."""
 MORE = 4
 """How many times as much it sees when it looks once more."""
 SETTINGS = DecoderConfig()
@@ -49,6 +43,9 @@ FEW = 3
 """Cells from which a second look is believed."""
 CUT = 0.25
 """Weight of a cell that the window cuts: it is larger than it looks, but without it the small ones would decide."""
+CLEAR = 2.5
+"""By how many standard deviations of the noise the smallest cells are brighter than what is around them. Of white noise
+Otsu's threshold makes steps of 0.3, of noise that is smeared by σ = 1 voxel steps of 2."""
 SURE = 0.35
 """Confidence of the cells from which a scale may be right."""
 
@@ -78,12 +75,13 @@ class Trial:
 
 def estimated_diameter_um(predictor: Predictor, read: Read, shape: Shape3, spacing_um: Triple) -> float | None:
     """The diameter of a typical cell, as a ball of its volume; None where nothing looks like a cell."""
-    least = SMALLEST * _finest(shape, spacing_um)
+    least = SMALLEST * finest(shape, spacing_um)
     tried: list[Trial] = []
-    found = _found(_trials(predictor, read, shape, spacing_um, least), tried)
-    # Noise looks like cells of the size of its grain, whatever the scale.
+    guess = guessed(read, shape, spacing_um)
+    found = _found(_trials(predictor, read, shape, spacing_um, guess), tried)
+    # Noise looks like cells of the size of its grain, whatever the scale; cells that small stand out from it.
     grain = not tried or (tried[-1].diameter_um < STEP * least and tried[-1].excess < 0)
-    if found is None or grain:
+    if found is None or (grain and guess.contrast < CLEAR):
         return None
     trials = [trial for trial in tried if trial.place is not None]
     nearest = min(trials, key=lambda trial: abs(math.log(trial.diameter_um / found)))
@@ -131,9 +129,9 @@ def _best(tried: list[Trial]) -> float | None:
     return max(seen, key=lambda trial: trial.confidence).implied_um if seen else None
 
 
-def _trials(predictor: Predictor, read: Read, shape: Shape3, spacing_um: Triple, least_um: float) -> Iterator[Trial]:
-    guess, place = guessed_um(read, shape, spacing_um)
-    guess = max(guess, least_um)
+def _trials(predictor: Predictor, read: Read, shape: Shape3, spacing_um: Triple, first: Guess) -> Iterator[Trial]:
+    least_um = SMALLEST * finest(shape, spacing_um)
+    guess, place = max(first.diameter_um, least_um), first.place
     bounds: tuple[float, float] | None = None
     for k in range(math.floor(math.log(COARSER * FINER, STEP)) + 1):
         view = View(shape, spacing_um, COARSER * guess / STEP**k)
@@ -173,40 +171,6 @@ def _look(
     if len(cells.voxels):
         middle = (_middle(cells) + [first for first, _ in ranges] + 0.5) / view.coarse
     return _Look(heads[SIZE], cells, _whole(cells.labels, ranges, view.coarse), middle)
-
-
-def guessed_um(read: Read, shape: Shape3, spacing_um: Triple) -> tuple[float, NDArray[np.float64]]:
-    """A first guess of the diameter, and where it was seen (z, y, x) in shares of the extents.
-
-    Twice the largest distance to the background of what lies above Otsu's threshold, as the median over its voxels; of
-    a large image in the brightest of some windows.
-    """
-    extent = math.prod(n * s for n, s in zip(shape, spacing_um, strict=True))
-    finest = _finest(shape, spacing_um)
-    step = min(max(finest, (extent / SEEN) ** (1 / 3)), GUESSED * finest)
-    view = View(shape, spacing_um, DIAMETER * step)
-    if math.prod(view.coarse) <= 4 * SEEN:
-        ranges = each(lambda n: (0, n), view.coarse)
-        seen = view.resampled(read, ranges)
-    else:
-        ranges, seen = _brightest(view, read)
-    sides = each(lambda f, s: f * s, view.factors, spacing_um)
-    smooth = smooth_um(seen, step, sides)
-    mask = smooth > cell_level(smooth)
-    radius = typical_radius_um(distance_um(mask, sides), mask) if mask.any() else step
-    return 2 * radius, np.array([(a + b) / 2 / n for (a, b), n in zip(ranges, view.coarse, strict=True)])
-
-
-def _finest(shape: Shape3, spacing_um: Triple) -> float:
-    """The shortest side of the voxels, along axes that have several."""
-    return min((s for s, n in zip(spacing_um, shape, strict=True) if n > 1), default=min(spacing_um))
-
-
-def _brightest(view: View, read: Read) -> tuple[Ranges, NDArray[np.float32]]:
-    """The probe with the most light, glare apart."""
-    seen = [(ranges, view.resampled(read, ranges)) for ranges in view.probes()]
-    glare = levels(np.concatenate([voxels.ravel() for _, voxels in seen]))[1]
-    return max(seen, key=lambda one: float(np.minimum(one[1], glare).mean()))
 
 
 def _whole(labels: NDArray[np.int32], ranges: Ranges, coarse: Shape3) -> NDArray[np.bool_]:

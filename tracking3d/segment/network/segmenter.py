@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NO_SIGN = "at no scale does anything look like cells rather than noise"
+
 
 @dataclass(frozen=True, eq=False)
 class Cells:
@@ -76,33 +78,31 @@ class Network:
         _require_channel(volume)
         finder = finder_for(self.config, volume)
         if finder is None:
-            log.warning("no cell found in the volume at %g s", volume.time_s)
+            log.warning("no cell found in the volume at %g s: %s", volume.time_s, NO_SIGN)
             nothing = np.zeros(volume.grid.shape, np.int32)
             return Cells(label_volume(nothing, volume), np.zeros(0), self.config.diameter_um or np.nan)
         read, maps = reader(volume, dark=finder.bounds[0]), Maps.empty(finder.view.coarse)
         for window in finder.windows():
             maps.put(window, finder.said(read, window))
-        labels, cells = _drawn(finder, read, maps, self.config.block)
+        labels, every = _drawn(finder, read, maps, self.config.block)
+        cells = finder.accepted(every)
         if not len(cells.peaks):
-            log.warning("no cell found in the volume at %g s", volume.time_s)
+            log.warning("no cell found in the volume at %g s: %s", volume.time_s, finder.missing(every))
+        for block, numbers in zip(finder.blocks(self.config.block), cells.numbers, strict=True):
+            labels[box(block)] = numbers.astype(np.int32)[labels[box(block)]]
         if finder.drawn != volume.grid.shape:
             labels = labels[np.ix_(*finder.places())]
         return Cells(label_volume(labels, volume), certainty(cells), finder.view.diameter_um)
 
 
 def _drawn(finder: Finder, read: Read, maps: Maps, side: int) -> tuple[NDArray[np.int32], Joined]:
-    """The cells, and their labels on the grid on which they are drawn."""
+    """Labels on the grid on which cells are drawn, numbered within each block, and the cells that they make up."""
     labels, blocks = np.empty(finder.drawn, np.int32), finder.blocks(side)
     tables = []
     for block in blocks:
         tables.append(finder.basins(read, maps, block))
         labels[box(block)] = tables[-1].labels
-    cells = finder.accepted(
-        joined(tables, blocks, finder.drawn, finder.decoder.depth, lambda _, voxels: labels[tuple(voxels.T)])
-    )
-    for block, numbers in zip(blocks, cells.numbers, strict=True):
-        labels[box(block)] = numbers.astype(np.int32)[labels[box(block)]]
-    return labels, cells
+    return labels, joined(tables, blocks, finder.drawn, finder.decoder.depth, lambda _, voxels: labels[tuple(voxels.T)])
 
 
 def _require_channel(volume: Volume) -> None:

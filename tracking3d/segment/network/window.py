@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from tracking3d.segment.blocks import Core, Joined, box, cores, widened
-from tracking3d.segment.network.decode import REACH, accepted, basins_seen, smallest_voxels, smoothed
+from tracking3d.segment.network.decode import (
+    REACH,
+    accepted,
+    basins_seen,
+    certainty,
+    smallest_voxels,
+    smoothed,
+)
 from tracking3d.segment.network.decoder_config import DecoderConfig
 from tracking3d.segment.network.edges import POOL, ground, sharpened, together
 from tracking3d.segment.network.heads import DIAMETER, DISTANCE, FOREGROUND
@@ -28,6 +35,9 @@ WINDOW, STRIDE = 128, 96
 """Voxels of its grid that the network sees at once along each axis, and from one window to the next, at most."""
 MARGIN = 8
 """Voxels around a block in which paths are followed; however few, the cells are the same."""
+WHOLE = 10.0
+"""Voxels of the image across a cell from which the network can be as sure as it is of any. Of a smaller cell more
+voxels hold its border, and it is less sure of all: as the fourth root of the diameter, on made-up specimens."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +134,28 @@ class Finder:
             logit = together(logit, sharpened(light, beside, self.noise), share)
         return basins_seen(logit, expit(certain), distance, self.decoder, Part(self.drawn, seen, block))
 
+    @property
+    def sure(self) -> float:
+        """The confidence from which a cell counts: less than stated where it has few voxels, see :data:`WHOLE`."""
+        axes = [factor for factor, n in zip(self.view.factors, self.view.shape, strict=True) if n > 1]
+        across = DIAMETER * math.prod(axes) ** (1 / max(1, len(axes)))
+        out: float = self.decoder.confidence * min(1.0, across / WHOLE) ** 0.25
+        return out
+
     def accepted(self, cells: Joined) -> Joined:
         """The cells that are large and certain enough."""
-        return accepted(cells, self.decoder, self.smallest / math.prod(self.view.steps))
+        return accepted(cells, self.sure, self._least)
+
+    def missing(self, cells: Joined) -> str:
+        """Why none of these is accepted."""
+        large = certainty(cells)[cells.voxels >= self._least]
+        if not len(large):
+            return "the network sees nothing that is large enough"
+        return f"the network's confidences reach {large.max():.2f}, and {self.sure:.2f} is asked for"
+
+    @property
+    def _least(self) -> float:
+        return self.smallest / math.prod(self.view.steps)
 
     def places(self, ranges: Ranges | None = None) -> tuple[AnyArray, AnyArray, AnyArray]:
         """Along each axis, for all voxels of the image or those in ranges, the voxel of the drawn grid they lie in."""
