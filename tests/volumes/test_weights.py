@@ -79,6 +79,12 @@ def test_saving_replaces_at_once_and_leaves_nothing_beside(saved: Path) -> None:
     assert torch.equal(load_weights(saved)[0]["0.weight"], network(seed=5).state_dict()["0.weight"])
 
 
+def test_whoever_may_read_a_file_of_the_folder_may_read_these(saved: Path) -> None:
+    plain = saved.with_name("plain")
+    plain.write_bytes(b"")
+    assert saved.stat().st_mode == plain.stat().st_mode
+
+
 def test_numbers_that_are_not_finite_are_not_saved_and_the_old_file_stays(saved: Path) -> None:
     before = saved.read_bytes()
     with pytest.raises(WeightsError, match=r"größe.*b: holds NaN"):
