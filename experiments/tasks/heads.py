@@ -33,6 +33,7 @@ class HeadsConfig(Closed):
     white: str = Field("registration/clinical_scwhite.nii.gz", description="of white matter")
     fluid: str = Field("registration/clinical_sccsf.nii.gz", description="of cerebrospinal fluid")
     pieces: int = Field(400, gt=0, description="slices that are drawn")
+    steady: float = Field(0.5, ge=0, le=1, description="share of the pieces that keep their levels, white bone white")
     size: int = Field(208, ge=64, description="pixels along each side, of about a millimetre")
 
     def maps(self) -> TissueMaps:

@@ -32,8 +32,6 @@ MODALITY_OF: dict[Kind, str] = {
     "ct": "CT",
     "mri": "MRI",
 }
-STEADY = 0.5
-"""Share of the pieces of heads that keep their levels: bone is white and outside is black in most pictures of them."""
 PARTNERS = (0.15, 0.35, 0.35, 0.15)
 """How often each of the looks is a partner: contrast, dense, functional, stain."""
 
@@ -160,7 +158,7 @@ class Pictures:
             return []
         maps = config.maps()
         drawn = (config.picture(maps, np.random.default_rng([self.seed, 4, i])) for i in range(config.pieces))
-        return [Scene(*one, steady=STEADY) for one in drawn]
+        return [Scene(*one, steady=config.steady) for one in drawn]
 
     @cached_property
     def _stacks(self) -> list[Scene]:

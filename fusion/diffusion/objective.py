@@ -1,12 +1,13 @@
 """What ``dmf-lp`` is trained for: the clean target, and that each clean source stays to be seen.
 
-L = λ_t |x̂₁ − x₁| − λ_g (Σ_k λ_k bent(gain_k) − λ_o Σₘ hidden) + λ_e Σₘ edges + λ_h entropy, x₁ the LP-F of the clean
-sources. Gains are relative, those of the field's figures of all sources together over the pixelwise maximum's: SCD,
-VIF, Q and SSIM; up to what is asked of a figure a gain counts four times what it does beyond. Sums over the sources are
-highest where one is copied and the others are left out; against that stand two hinges on each source by itself: its
-strong edges, and its own VIF where that falls below a share of the maximum's. Gains are asked where the sources came
-undegraded: there nothing is to be recovered, and what remains is to show all of them. Metrics that are losses are no
-evidence of quality: the edges lost, d′ and the recovery of the target are judged beside them.
+L = λ_t |x̂₁ − x₁| − λ_g (Σ_k λ_k bent(gain_k) − λ_o Σₘ hidden) + λ_e Σₘ edges + λ_w dimmed + λ_h entropy, x₁ the LP-F
+of the clean sources. Gains are relative, those of the field's figures of all sources together over the pixelwise
+maximum's: SCD, VIF, Q and SSIM; up to what is asked of a figure a gain counts four times what it does beyond. Sums over
+the sources are highest where one is copied and the others are left out; against that stand two hinges on each source by
+itself: its strong edges, and its own VIF where that falls below a share of the maximum's. In flat white VIF also counts
+patterns of a few grey levels that no eye sees: what is white in a source is to stay white. Gains are asked where the
+sources came undegraded: there nothing is to be recovered, and what remains is to show all of them. Metrics that are
+losses are no evidence of quality: the edges lost, d′ and the recovery of the target are judged beside them.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ MOST = 0.5
 BINS = 32
 LEAST = {"SCD": 0.7, "VIF": 0.3, "Q": 0.3, "SSIM": 0.7}
 """About half of what the maximum usually has: a gain is a share of no less than that, or it would have no bound."""
-KEPT = 0.75
+KEPT = 0.65
 """Of the VIF of a source that the maximum has, what is to stay."""
 TOLD = 0.05
 """A source of which the maximum tells less than this counts as one of which it tells so much."""
@@ -71,6 +72,8 @@ def objective(
     if config.edges:
         lost = [strong_edge_hinge(shown, own).mean() for own in _each(sources)]
         terms["edges"] = config.edges * torch.stack(lost).sum()
+    if config.white:
+        terms["white"] = config.white * (_dimmed(seen, there) if len(seen) else fused.sum() * 0)
     if config.entropy:
         terms["entropy"] = config.entropy * entropy_hinge(fused.clamp(0, 1), sources.clamp(0, 1), BINS).mean()
     if config.boundary_entropy:
@@ -128,6 +131,12 @@ def _gains(config: ObjectiveConfig, fused: Tensor, sources: Tensor) -> Tensor:
         total = total + weights[name] * _bent(gain, ASKED[name])
     shown = (sources.flatten(2).std(2) > FLAT).all(1).to(total.dtype)
     return -(shown * total).mean()
+
+
+def _dimmed(fused: Tensor, sources: Tensor) -> Tensor:
+    """By how many grey levels what is white in a source comes darker, mean over all voxels."""
+    white = sources.amax(1, keepdim=True) >= 1 - 0.5 / LEVELS
+    return LEVELS * (white * (1 - fused).clamp_min(0)).mean()
 
 
 def _each(sources: Tensor) -> list[Tensor]:

@@ -51,6 +51,14 @@ def test_the_pool_holds_as_many_as_were_asked_for(maps: Path) -> None:
     assert all(np.array_equal(a.clean, b.clean) for a, b in zip(pieces, again, strict=True))
 
 
+@pytest.mark.parametrize("steady", [0.0, 1.0])
+def test_levels_are_kept_as_often_as_asked(maps: Path, steady: float) -> None:
+    config = PicturesConfig(planes=0, solids=0, heads=CONFIG.model_copy(update={"steady": steady}))
+    pieces = Pictures(config).pieces(np.random.default_rng(0), (1, 64, 64), 2, 12)
+    kept = [float(np.abs(255 * piece.clean - np.rint(255 * piece.clean)).max()) < 1e-3 for piece in pieces]
+    assert all(kept) if steady else not any(kept)
+
+
 def test_maps_of_other_grids_are_refused(maps: Path) -> None:
     write(from_array(np.zeros((16, 20, 18), np.float32), (1000,) * 3, modality="MRI"), maps / "other.nii.gz")
     with pytest.raises(GridError, match="different grids"):

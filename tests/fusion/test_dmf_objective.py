@@ -129,6 +129,17 @@ def test_a_source_that_is_hidden_costs_what_the_evaluator_misses_of_it(rng: np.r
     assert highest["gains"] == pytest.approx(0, abs=1e-9)
 
 
+def test_white_that_comes_darker_costs_its_grey_levels(rng: np.random.Generator) -> None:
+    """What lies above white does not, nor what no source has white, nor what came degraded."""
+    sources = drawn(rng, 2, batch=1)
+    sources[:, 1, :, :11] = 1.0
+    fused = torch.full_like(sources[:, :1], 0.9)
+    assert terms(fused, sources, white=2.0)["white"] == pytest.approx(2 * 0.1 * LEVELS * 11 / SHAPE[1])
+    assert terms(fused + 0.2, sources, white=2.0)["white"] == 0
+    assert terms(fused, sources.clamp(max=0.99), white=2.0)["white"] == 0
+    assert terms(fused, sources, undegraded=[False], white=2.0)["white"] == 0
+
+
 def test_what_is_beyond_the_asked_counts_a_share_and_has_an_end() -> None:
     gain = torch.tensor([-3.0, -0.2, 0.0, 0.1, 0.15, 0.35, 0.65, 9.0], dtype=torch.float64)
     expected = [-1.0, -0.2, 0.0, 0.1, 0.15, 0.15 + BEYOND * 0.2, 0.15 + BEYOND * 0.5, 0.15 + BEYOND * MOST]
