@@ -12,6 +12,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +37,10 @@ from volumes.volume import Volume
 T = TypeVar("T")
 CHUNK = 48
 """Side of the chunks in which the network's maps are kept, along an axis of one window."""
+MMAP_THRESHOLD = -3
+"""The number of that parameter of glibc's ``mallopt``: from how many bytes on memory comes from the system."""
+LARGE, USUAL = 1 << 20, 1 << 25
+"""Bytes; by itself glibc raises the threshold to the second."""
 log = logging.getLogger(__name__)
 
 
@@ -119,7 +124,8 @@ def _stored(work: _Work, side: int, scheduler: str) -> tuple[Any, Joined]:
         return there
 
     _give_back()
-    _computed(look, finder.windows(), scheduler)
+    with _large_apart():
+        _computed(look, finder.windows(), scheduler)
     tables = _computed(label, range(len(blocks)), scheduler)
     every = joined(tables, blocks, finder.drawn, finder.decoder.depth, labelled)
     cells = finder.accepted(every)
@@ -138,8 +144,25 @@ def _maps(folder: Path, coarse: Shape3, strides: Shape3) -> Maps:
 
 def _give_back() -> None:
     """Return freed memory to the system: glibc would keep more of it with every window."""
-    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
-        trim(0)
+    _glibc("malloc_trim", 0)
+
+
+@contextmanager
+def _large_apart() -> Iterator[None]:
+    """Meanwhile, memory for an array is asked from the system and returned to it.
+
+    Else glibc takes it from its heaps, one for each thread, and their gaps grow with every window.
+    """
+    _glibc("mallopt", MMAP_THRESHOLD, LARGE)
+    try:
+        yield
+    finally:
+        _glibc("mallopt", MMAP_THRESHOLD, USUAL)
+
+
+def _glibc(name: str, *numbers: int) -> None:
+    if sys.platform == "linux" and (function := getattr(ctypes.CDLL(None), name, None)):
+        function(*numbers)
 
 
 def _array(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], kind: str) -> Any:  # noqa: ANN401 - zarr is untyped
