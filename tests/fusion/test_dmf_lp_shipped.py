@@ -38,7 +38,7 @@ def test_they_are_small_of_the_default_network_and_beside_their_config_log_and_c
         assert word in card
 
 
-@pytest.mark.parametrize(("goal", "name"), [("show", "dmf_lp_show.yaml"), ("recover", "dmf_lp_recover.yaml")])
+@pytest.mark.parametrize(("goal", "name"), [("show", "dmf_lp_heads.yaml"), ("recover", "dmf_lp_recover.yaml")])
 def test_the_config_beside_them_is_the_one_that_trains_them(goal: str, name: str) -> None:
     """But for the folders of its files, and the file that it began from, which differ from machine to machine."""
     from experiments.training_config import load_training, resolved
@@ -87,13 +87,13 @@ def test_real_pairs_keep_more_of_both_sources_than_the_maximum_does(data: Path) 
     """CT and MRI of patients whose pictures nobody looked at while it was made."""
     folder = data / "fusion" / "harvard" / "CT-MRI"
     names = sorted(p.name for p in (folder / "CT").iterdir() if p.stem[:-3] not in {"28", "41"})[::16]
-    gains = {"VIF": [], "SCD": [], "edges_lost": []}
+    gains = {"VIF": [], "Qabf": [], "edges_lost": []}
     for name in names:
         pair = [np.asarray(Image.open(folder / kind / name).convert("L"), np.float64) for kind in ("CT", "MRI")]
         sources = volumes_of(np.stack(pair)[:, None], ("CT", "MRI"))
         fused = fusion.fuse(sources, fusion.DMFLPConfig(match="none")).channel()[0]
         ours, highest = np.clip(np.rint(fused), 0, 255), np.maximum(*pair)
-        for figure in ("VIF", "SCD"):
+        for figure in ("VIF", "Qabf"):
             gains[figure].append(evaluate(ours, pair)[figure] - evaluate(highest, pair)[figure])
         lost = [sum(per_source(f, pair)["edges_lost"]) for f in (ours, highest)]
         gains["edges_lost"].append(lost[1] - lost[0])
