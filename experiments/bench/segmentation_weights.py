@@ -38,7 +38,7 @@ from tracking3d.segment.network.inference import SHIPPED
 from volumes.atomic import write_text
 from volumes.errors import ConfigError
 from volumes.shapes import Voxels
-from volumes.volume import Volume, from_array
+from volumes.volume import from_array
 
 log = logging.getLogger(__name__)
 
@@ -131,13 +131,8 @@ def _cases(options: argparse.Namespace) -> Iterator[tuple[str, Case]]:
 def _scored(label: str, name: str, case: Case, weights: Path) -> Row:
     known = float(DIAMETER) if name in (SPECIMENS, PHANTOMS) else None
     kind = CellNetworkConfig(weights=weights, diameter_um=known)
-
-    def found(image: Volume) -> Volume:
-        return segment(image, kind)
-
-    table = pooled(
-        [outcomes(truth, found(image), MIN_VOXELS) for image, truth in zip(case.images, case.truths, strict=True)]
-    )
+    pairs = zip(case.images, case.truths, strict=True)
+    table = pooled([outcomes(truth, segment(image, kind), MIN_VOXELS) for image, truth in pairs])
     values = scores(table)
     return Row(label, name, tuple(values[s] for s in SHOWN), int(table.true.sum()), int(table.found.sum()))
 

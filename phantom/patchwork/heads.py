@@ -180,7 +180,7 @@ def _uptake(structure: Structure, rng: np.random.Generator) -> Voxels:
     levels = np.zeros(TISSUES)
     levels[[FLUID, WHITE, GREY]] = rng.uniform((0.0, 0.15, 0.7), (0.3, 0.6, 1.0))
     levels[[SHELL, SKIN, MUSCLE, MARROW]] = rng.choice([0.0, 1.0]) * rng.uniform(0, 0.35, 4)
-    levels[LESION:] = np.where(levels[LESION:] > 0, levels[LESION:], rng.uniform(0, 1.3, TISSUES - LESION))
+    levels[LESION], levels[MARROW + 1 :] = rng.uniform(0, 1.3), rng.uniform(0, 1.3, TISSUES - MARROW - 1)
     shape = structure.labels.shape
     uneven = 1 + rng.uniform(0, 0.4) * smooth_noise(shape, rng.uniform(8, 30), rng)
     blur = rng.uniform(1.2, 3.0) if rng.random() < 0.5 else rng.uniform(2.0, 6.0)

@@ -68,9 +68,8 @@ def together(logit: Voxels, above: Voxels, share: float) -> NDArray[np.float32]:
 
 def excess(logit: Voxels, shown: Voxels) -> NDArray[np.float32]:
     """How much brighter voxels (z, y, x) are than the edge of the cell there, in spans from background to cell."""
-    light, level, span = ground(logit, shown)
-    # The light alone makes no cell where the network is sure that there is none.
-    above = ((light - level) / span).clip(-MOST, MOST)
+    beside = ground(logit, shown)
+    above = sharpened(beside[0], beside, 0.0)
     return resampled(above, [(0, n) for n in above.shape], [(0, n) for n in shown.shape], (1 / POOL,) * 3)
 
 
@@ -95,6 +94,7 @@ def sharpened(light: Voxels, beside: Ground, noise: float) -> NDArray[np.float32
     """
     mean, level, span = beside
     trust = span**2 / (span**2 + np.float32(NOISY * noise) ** 2)
+    # The light alone makes no cell where the network is sure that there is none.
     above: NDArray[np.float32] = ((mean + trust * (light - mean) - level) / span).clip(-MOST, MOST)
     return above
 
