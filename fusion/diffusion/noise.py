@@ -15,8 +15,10 @@ from torch import Tensor
 
 TIMES = 1000
 FIRST_BETA, LAST_BETA = 1e-4, 0.02
-FURTHEST = 3.0
-"""Bound of |x̂₀|: early estimates divide by √ᾱ_t, which is next to nothing there."""
+FURTHEST = 1.2
+"""Bound of |x̂₀|. An error of ε becomes √(1 − ᾱ_t)/√ᾱ_t times as large in x̂₀, 157 times at t = 999, so that early
+estimates lie at the bound all over, and what a wider one lets in stays in the result. LP-F overshoots: 5 % of phantoms'
+voxels lie beyond 1, 0.8 % beyond 1.2."""
 
 Prediction: TypeAlias = Literal["epsilon", "v_prediction"]
 """What a network estimates: the noise ε, or v = √ᾱ_t ε − √(1 − ᾱ_t) x₀ (Salimans & Ho 2022)."""
@@ -64,6 +66,13 @@ def clean_estimate(prediction: Tensor, x: Tensor, alpha_bar: Tensor, kind: Predi
     if kind == "epsilon":
         return (x - (1 - alpha_bar).sqrt() * prediction) / alpha_bar.sqrt()
     return alpha_bar.sqrt() * x - (1 - alpha_bar).sqrt() * prediction
+
+
+def noise_estimate(prediction: Tensor, x: Tensor, alpha_bar: Tensor, kind: Prediction) -> Tensor:
+    """ε̂ of what a network says of x_t."""
+    if kind == "epsilon":
+        return prediction
+    return alpha_bar.sqrt() * prediction + (1 - alpha_bar).sqrt() * x
 
 
 def scheduler(name: SchedulerName) -> Scheduler:

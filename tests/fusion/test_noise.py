@@ -10,10 +10,12 @@ from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor
 
 from fusion.diffusion.noise import (
+    FURTHEST,
     alpha_bars,
     clean_estimate,
     first_alpha_bar,
     gaussian,
+    noise_estimate,
     noised,
     sampled,
     scheduler,
@@ -45,6 +47,8 @@ def test_the_clean_picture_is_found_from_either_prediction(time: int) -> None:
     x = noised(clean, noise, at)
     torch.testing.assert_close(clean_estimate(noise, x, at, "epsilon"), clean)
     torch.testing.assert_close(clean_estimate(velocity(clean, noise, at), x, at, "v_prediction"), clean)
+    torch.testing.assert_close(noise_estimate(noise, x, at, "epsilon"), noise)
+    torch.testing.assert_close(noise_estimate(velocity(clean, noise, at), x, at, "v_prediction"), noise)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,6 +66,27 @@ def test_few_steps_start_from_noise_alone_and_go_down(name: str, steps: int) -> 
     assert len(asked) == steps
     assert all(a > b for a, b in pairwise(asked))
     assert walk is not scheduler(name)
+
+
+def test_an_error_of_the_noise_is_157_times_as_large_in_the_picture_where_the_walk_begins() -> None:
+    clean, noise, at = drawn(0).double(), drawn(1).double(), alpha_bars()[999].double()
+    found = clean_estimate(noise + 0.01, noised(clean, noise, at), at, "epsilon")
+    torch.testing.assert_close(clean - found, torch.full_like(clean, 1.57), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_where_the_noise_is_said_badly_the_result_stays_in_the_pictures_range(name: str) -> None:
+    """Early estimates are of no use then, and only later ones bring the picture; none may leave more than its bound."""
+    clean = drawn(3, (1, 1, 1, 16, 16)).clamp(-1, 1)
+    errors = torch.Generator().manual_seed(2)
+
+    def predict(x: Tensor, time: Tensor) -> Tensor:
+        at = alpha_bars()[time].view(1, 1, 1, 1, 1)
+        return (x - at.sqrt() * clean) / (1 - at).sqrt() + 0.3 * torch.randn(x.shape, generator=errors)
+
+    out = sampled(predict, drawn(4, clean.shape), name, 10, "epsilon")
+    assert out.abs().max() <= FURTHEST + 1e-4
+    assert (out - clean).square().mean().sqrt() < 1
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -87,7 +112,7 @@ def test_normal_data_are_reached_by_the_straight_line_that_the_flow_has(
 ) -> None:
     """For x₀ ~ N(μ, s²) the flow maps x_T to μ + s (x_T − √ᾱ_T μ) / √(ᾱ_T s² + 1 − ᾱ_T)."""
     mean, spread = 0.3, 0.4
-    start, last = drawn(5), alpha_bars()[999]
+    start, last = drawn(5).clamp(-2, 2), alpha_bars()[999]
 
     def predict(x: Tensor, time: Tensor) -> Tensor:
         at = alpha_bars()[time].view(1, 1, 1, 1, 1)
@@ -104,7 +129,7 @@ def test_it_is_diffusers_own_loop() -> None:
         return torch.sin(x + time / 300)
 
     path = {"beta_schedule": "linear", "timestep_spacing": "trailing", "prediction_type": "v_prediction"}
-    theirs = DDIMScheduler(**path, clip_sample_range=3.0)
+    theirs = DDIMScheduler(**path, clip_sample_range=FURTHEST)
     theirs.set_timesteps(7)
     x = drawn(6)
     ours = sampled(predict, x, "ddim", 7, "v_prediction")
