@@ -17,7 +17,7 @@ from pydantic import Field
 
 from experiments.entries import Closed
 from experiments.task import Task, Validation
-from experiments.tasks.pictures import Pictures, PicturesConfig, Piece, Scene, specimens
+from experiments.tasks.pictures import Pictures, PicturesConfig, Piece, Scene, specimens, swapped
 from experiments.tasks.recovery import judged
 from fusion.diffusion.architecture import NetworkConfig, architecture_of, number_of
 from fusion.diffusion.objective_config import ObjectiveConfig
@@ -133,7 +133,7 @@ class DMFLPTask:
         rows = {"LP-F of the degraded": start, **{f"{n} steps": one for n, one in found.items()}}
         if self.config.swapped:
             other = self._held_out[(number + 1) % len(self._held_out)]
-            rows["swapped"] = _recovered(model, _swapped(scene, other), self.config)[0][self.config.steps[0]]
+            rows["swapped"] = _recovered(model, swapped(scene, other), self.config)[0][self.config.steps[0]]
         return rows, target
 
     def metadata(self) -> Mapping[str, object]:
@@ -163,15 +163,6 @@ def _start(path: PathConfig, sources: Tensor, noise: Tensor, prefused: Tensor) -
     if path.start == "noise":
         return noise
     return prefused if path.start == "lpf" else sources.mean(1, keepdim=True)
-
-
-def _swapped(scene: Scene, other: Scene) -> Scene:
-    """The first source of one specimen beside the others of another: what recovers as well from it uses one alone."""
-    assert scene.taken is not None and other.taken is not None  # noqa: S101, PT018 - phantoms are taken
-    number = min(len(scene.clean), len(other.clean))
-    clean = np.concatenate([scene.clean[:1], other.clean[1:number]])
-    taken = np.concatenate([scene.taken[:1], other.taken[1:number]])
-    return Scene(clean, (scene.modalities[0], *other.modalities[1:number]), taken)
 
 
 def _recovered(model: nn.Module, scene: Scene, config: DMFLPTaskConfig) -> tuple[dict[int, Tensor], Tensor, Tensor]:

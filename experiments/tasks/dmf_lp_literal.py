@@ -16,7 +16,7 @@ from pydantic import Field
 
 from experiments.entries import Closed
 from experiments.task import Task, Validation
-from experiments.tasks.pictures import Pictures, PicturesConfig, Scene, specimens
+from experiments.tasks.pictures import Pictures, PicturesConfig, Scene, specimens, swapped
 from experiments.tasks.recovery import judged
 from fusion.diffusion.literal import INPUTS, architecture, net_inputs, prefused
 from fusion.diffusion.literal_weights import LiteralWeights
@@ -24,12 +24,13 @@ from fusion.diffusion.unet_sizes import UNetSizes
 from volumes.shapes import ChannelVoxels, Shape3
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
 HELD_OUT = 1 << 20
 """Added to the seed of the pool: no training step has specimens of such a one."""
 CUBIC = (1.0, 1.0, 1.0)
+HALF = 0.5
+"""Share of the walk that is left to one that starts from LP-F with noise on it."""
 
 
 class LiteralTaskConfig(Closed):
@@ -38,6 +39,7 @@ class LiteralTaskConfig(Closed):
     kind: Literal["dmf-lp-literal"] = "dmf-lp-literal"
     network: UNetSizes = UNetSizes()
     pictures: PicturesConfig = PicturesConfig()
+    prediction: Literal["epsilon", "v_prediction"] = Field("epsilon", description="what the network says: ε, or v")
     terms: LiteralWeights = LiteralWeights()
     plane: tuple[int, int] = Field((96, 96), description="(y, x) of a slice")
     solid: tuple[int, int, int] = Field((24, 32, 32), description="(z, y, x) of a volume")
@@ -47,7 +49,8 @@ class LiteralTaskConfig(Closed):
     three_share: float = Field(0.2, ge=0, le=1, description="share of the steps with three sources")
     seed: int = Field(0, ge=0, description="of the pool of pictures")
     specimens: int = Field(6, gt=0, description="phantoms held out to validate on")
-    steps: int = Field(10, ge=1, le=1000, description="of the walk to validate with")
+    steps: tuple[int, ...] = Field((10,), min_length=1, description="numbers of steps to validate with")
+    swapped: bool = Field(False, description="validate also with the other sources of another phantom, as a control")
 
     def build(self) -> Task:
         """The task; importing torch is left to the loop."""
@@ -88,30 +91,58 @@ class LiteralTask:
     def loss(self, model: nn.Module, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The terms of :mod:`fusion.diffusion.literal_loss`."""
         from fusion.diffusion.literal_loss import literal_loss
-        from fusion.diffusion.noise import alpha_bars, noised
+        from fusion.diffusion.noise import alpha_bars, noise_estimate, noised
 
         sources, noise, time = batch["sources"], batch["noise"], batch["time"]
         alpha_bar = alpha_bars().to(noise.device)[time]
-        x = noised(batch["target"], noise, alpha_bar.view(-1, 1, 1, 1, 1))
+        at = alpha_bar.view(-1, 1, 1, 1, 1)
+        x = noised(batch["target"], noise, at)
         said = model(net_inputs(x, 2 * sources - 1), time).float()
-        return literal_loss(said, noise, x, alpha_bar, sources, self.config.terms)
+        estimate = noise_estimate(said, x, at, self.config.prediction)
+        return literal_loss(estimate, noise, x, alpha_bar, sources, self.config.terms)
 
     def validate(self, model: nn.Module) -> Validation:
-        """PSNR and SSIM of every held-out phantom against the LP-F of its clean sources."""
-        device = next(model.parameters()).device
-        specimens = (self._rows(model, scene, device) for scene in self._held_out)
-        return judged(specimens, f"PSNR, {self.config.steps} steps")
+        """PSNR and SSIM of every held-out phantom against the LP-F of its clean sources, for each number of steps.
 
-    def _rows(self, model: nn.Module, scene: Scene, device: torch.device) -> tuple[dict[str, Tensor], Tensor]:
-        degraded = scene.clean if scene.taken is None else scene.taken
-        true, before = (_prefused(own).to(device) for own in (scene.clean, degraded))
-        walked = _walked(model, degraded, self.config.steps, device)
-        return {"LP-F of the degraded": before, f"{self.config.steps} steps": walked}, true
+        All walks start from noise alone, but for one that starts half-way, from LP-F with noise on it.
+        """
+        specimens = (self._rows(model, number, scene) for number, scene in enumerate(self._held_out))
+        return judged(specimens, f"PSNR, {self.config.steps[0]} steps")
+
+    def _rows(self, model: nn.Module, number: int, scene: Scene) -> tuple[dict[str, Tensor], Tensor]:
+        device, first = next(model.parameters()).device, self.config.steps[0]
+        true, before = (_prefused(own).to(device) for own in (scene.clean, _taken(scene)))
+        rows = {"LP-F of the degraded": before}
+        rows |= {f"{n} steps": self._walked(model, scene, n, 1.0) for n in self.config.steps}
+        rows["from LP-F with noise"] = self._walked(model, scene, first, HALF)
+        if self.config.swapped:
+            other = self._held_out[(number + 1) % len(self._held_out)]
+            rows["swapped"] = self._walked(model, swapped(scene, other), first, 1.0)
+        return rows, true
+
+    def _walked(self, model: nn.Module, scene: Scene, steps: int, strength: float) -> Tensor:
+        """From the noise of seed 0, or LP-F with it, to a fused picture in [0, 1], as the fuser walks."""
+        import torch
+
+        from fusion.diffusion.noise import first_alpha_bar, gaussian, noised, sampled
+
+        device = next(model.parameters()).device
+        shown = 2 * torch.from_numpy(np.array(_taken(scene), np.float32))[None].to(device) - 1
+        start = gaussian(tuple(shown.shape[2:]), 0, device)
+        if strength < 1:
+            first = first_alpha_bar("ddim", steps, strength).to(device)
+            start = noised(2 * _prefused(_taken(scene)).to(device) - 1, start, first)
+
+        def predict(x: Tensor, time: Tensor) -> Tensor:
+            said: Tensor = model(net_inputs(x, shown), time)
+            return said.float()
+
+        return (sampled(predict, start, "ddim", steps, self.config.prediction, strength=strength) + 1) / 2
 
     def metadata(self) -> Mapping[str, object]:
         """The architecture, and what its loss was."""
         return {
-            "architecture": architecture(self.config.network),
+            "architecture": architecture(self.config.network, self.config.prediction),
             "terms": self.config.terms.model_dump(mode="json"),
             "format": "1",
         }
@@ -127,16 +158,5 @@ def _prefused(sources: ChannelVoxels) -> Tensor:
     return torch.from_numpy(np.array(prefused(list(sources), CUBIC), np.float32))[None, None]
 
 
-def _walked(model: nn.Module, sources: ChannelVoxels, steps: int, device: torch.device) -> Tensor:
-    """From the noise of seed 0 to a fused picture in [0, 1]."""
-    import torch
-
-    from fusion.diffusion.noise import gaussian, sampled
-
-    shown = 2 * torch.from_numpy(np.array(sources, np.float32))[None].to(device) - 1
-
-    def predict(x: Tensor, time: Tensor) -> Tensor:
-        said: Tensor = model(net_inputs(x, shown), time)
-        return said.float()
-
-    return (sampled(predict, gaussian(tuple(shown.shape[2:]), 0, device), "ddim", steps, "epsilon") + 1) / 2
+def _taken(scene: Scene) -> ChannelVoxels:
+    return scene.clean if scene.taken is None else scene.taken

@@ -84,6 +84,15 @@ class Scene:
     steady: float = 0.0
 
 
+def swapped(scene: Scene, other: Scene) -> Scene:
+    """The first source of one specimen beside the others of another: what recovers as well from it uses one alone."""
+    assert scene.taken is not None and other.taken is not None  # noqa: S101, PT018 - phantoms are taken
+    number = min(len(scene.clean), len(other.clean))
+    clean = np.concatenate([scene.clean[:1], other.clean[1:number]])
+    taken = np.concatenate([scene.taken[:1], other.taken[1:number]])
+    return Scene(clean, (scene.modalities[0], *other.modalities[1:number]), taken)
+
+
 @dataclass(frozen=True, eq=False)
 class Piece:
     """A cut of a scene: clean and degraded sources (sources, z, y, x), and what took them."""

@@ -6,8 +6,10 @@ the same as the two themselves but for their order.
 
 What is wrong with the letter: LP-F is a deterministic function of the sources, and the sources are the condition, so
 ε = (x_t − √ᾱ_t LP-F(S)) / √(1 − ᾱ_t) is known exactly. The posterior of x₀ is a delta: diffusion has nothing to learn
-beyond LP-F itself, and the other terms of the loss do all the rest, while they pull against x₀ = LP-F. It is here to be
-compared with; ``dmf-lp`` learns from degraded sources, where the posterior is real.
+beyond LP-F itself, and the other terms of the loss do all the rest, while they pull against x₀ = LP-F. And who says ε
+says x̂₀ only up to 157 times its error where the walk begins (:data:`fusion.diffusion.noise.FURTHEST`); a network that
+says v instead bounds that. It is here to be compared with; ``dmf-lp`` learns from degraded sources, where the posterior
+is real.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ class LiteralConfig(BaseModel):
     Parameters
     ----------
     weights : file of trained weights; none are shipped.
-    network : sizes, as the weights were trained.
+    network, prediction : sizes, and what it says, ε as in the letter or v, as the weights were trained.
     scheduler, steps : the walk back from noise, and how often the network is asked on a whole one.
     strength : share of the walk that is walked: 1 starts from noise alone, less from LP-F with noise on it.
     seed : of the noise: one seed, one result.
@@ -58,6 +60,7 @@ class LiteralConfig(BaseModel):
     kind: Literal["dmf-lp-literal"] = "dmf-lp-literal"
     weights: Path | None = None
     network: UNetSizes = Field(default_factory=UNetSizes)
+    prediction: Literal["epsilon", "v_prediction"] = "epsilon"
     scheduler: Literal["ddim", "dpm-solver++"] = "ddim"
     steps: int = Field(default=10, ge=1, le=1000)
     strength: float = Field(default=1.0, gt=0, le=1)
@@ -79,13 +82,13 @@ class LiteralConfig(BaseModel):
             raise WeightsError(f"{self.kind} needs a file of weights; none are shipped", field="weights", remedy=remedy)
         device = require_device(self.device)
         network = self.network.network(INPUTS)
-        load_into(network, self.weights, architecture(self.network))
+        load_into(network, self.weights, architecture(self.network, self.prediction))
         return LiteralFuser(self, network.to(device).eval())
 
 
-def architecture(network: UNetSizes) -> dict[str, object]:
+def architecture(network: UNetSizes, prediction: str = "epsilon") -> dict[str, object]:
     """What the header of the weights says of the network."""
-    return {"kind": "dmf-lp-literal", "inputs": INPUTS, **network.model_dump(mode="json")}
+    return {"kind": "dmf-lp-literal", "inputs": INPUTS, "prediction": prediction, **network.model_dump(mode="json")}
 
 
 def net_inputs(x: Tensor, sources: Tensor) -> Tensor:
@@ -142,7 +145,9 @@ class LiteralFuser:
             if config.strength < 1:
                 first = first_alpha_bar(config.scheduler, config.steps, config.strength).to(device)
                 start = noised(unit.to_net([prefused(sources, spacing_um)], device), start, first)
-            picture = sampled(predict, start, config.scheduler, config.steps, "epsilon", strength=config.strength)
+            picture = sampled(
+                predict, start, config.scheduler, config.steps, config.prediction, strength=config.strength
+            )
         return unit.from_net(picture)
 
 

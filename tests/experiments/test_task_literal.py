@@ -12,10 +12,11 @@ from torch import Tensor, nn
 import fusion
 from experiments.tasks.dmf_lp_literal import LiteralTask, LiteralTaskConfig
 from experiments.tasks.pictures import PicturesConfig
+from experiments.tasks.recovery import recovery
 from experiments.training_config import load_training
-from fusion.diffusion.literal import LiteralConfig
+from fusion.diffusion.literal import LiteralConfig, prefused
 from fusion.diffusion.literal_weights import LiteralWeights
-from fusion.diffusion.noise import alpha_bars, noised
+from fusion.diffusion.noise import FURTHEST, alpha_bars, noised, velocity
 from fusion.diffusion.unet_sizes import UNetSizes
 from volumes import from_array
 from volumes.weights import save_weights
@@ -31,7 +32,7 @@ SMALL = LiteralTaskConfig(
     solid_share=0.5,
     three_share=0.5,
     specimens=1,
-    steps=2,
+    steps=(2, 1),
 )
 
 
@@ -77,6 +78,18 @@ def test_the_net_is_shown_the_noised_target_and_the_pool_of_the_sources(task: Li
     assert set(terms) == {"noise", "intensity", "structure", "entropy", "gradient"}
 
 
+def test_who_says_v_is_held_to_the_noise_as_well() -> None:
+    task = LiteralTask(SMALL.model_copy(update={"prediction": "v_prediction"}))
+    batch = task.batch(0, 1)
+    at = alpha_bars()[batch["time"]].view(-1, 1, 1, 1, 1)
+
+    class Knows(nn.Module):
+        def forward(self, *_: Tensor) -> Tensor:
+            return velocity(batch["target"], batch["noise"], at)
+
+    assert task.loss(Knows(), batch)["noise"].item() < 1e-9
+
+
 def test_ablations_are_configs(task: LiteralTask) -> None:
     bare = LiteralTask(SMALL.model_copy(update={"terms": LiteralWeights(entropy=0.0, structure=0.0)}))
     batch = bare.batch(0, 0)
@@ -88,9 +101,42 @@ def test_validation_compares_with_the_pre_fusion_of_the_degraded(task: LiteralTa
     with torch.no_grad():
         found = task.validate(task.model().eval())
     assert found.criterion == "PSNR, 2 steps"
-    assert set(found.scores) == {f"{m}, {r}" for m in ("PSNR", "SSIM") for r in ("LP-F of the degraded", "2 steps")}
+    rows = ("LP-F of the degraded", "2 steps", "1 steps", "from LP-F with noise")
+    assert set(found.scores) == {f"{m}, {r}" for m in ("PSNR", "SSIM") for r in rows}
     # An untrained net says nothing: its walk ends in noise, far below LP-F.
     assert found.means["PSNR, LP-F of the degraded"] > found.means["PSNR, 2 steps"] + 3
+
+
+def test_who_knows_lpf_walks_to_it_from_noise_and_from_lpf_with_noise(task: LiteralTask) -> None:
+    (scene,) = task._held_out
+    clean, degraded = (torch.tensor(prefused(list(own), (1, 1, 1)))[None, None] for own in (scene.clean, scene.taken))
+    first = (2 * degraded - 1).clamp(-FURTHEST, FURTHEST)
+
+    class Knows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.nothing = nn.Parameter(torch.zeros(()))
+
+        def forward(self, inputs: Tensor, time: Tensor) -> Tensor:
+            at = alpha_bars()[time].view(-1, 1, 1, 1, 1)
+            return (inputs[:, :1] - at.sqrt() * first) / (1 - at).sqrt()
+
+    with torch.no_grad():
+        found = task.validate(Knows())
+    expected = recovery((first + 1) / 2, clean)["PSNR"]
+    for row in ("2 steps", "1 steps", "from LP-F with noise"):
+        assert found.means[f"PSNR, {row}"] == pytest.approx(expected, abs=0.01)
+
+
+def test_another_phantoms_sources_are_a_row_of_their_own() -> None:
+    torch.manual_seed(0)
+    task = LiteralTask(SMALL.model_copy(update={"swapped": True, "specimens": 2, "steps": (1,)}))
+    model = task.model().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            nn.init.normal_(parameter, std=0.1)
+        found = task.validate(model)
+    assert found.scores["PSNR, swapped"] != found.scores["PSNR, 1 steps"]
 
 
 def test_what_is_trained_is_what_the_fuser_loads(task: LiteralTask, tmp_path: Path) -> None:

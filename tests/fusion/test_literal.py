@@ -16,7 +16,7 @@ import fusion
 from fusion.diffusion.literal import LiteralConfig, LiteralFuser, architecture, net_inputs, prefused
 from fusion.diffusion.literal_loss import literal_loss
 from fusion.diffusion.literal_weights import LiteralWeights
-from fusion.diffusion.noise import alpha_bars, noised
+from fusion.diffusion.noise import alpha_bars, noised, velocity
 from fusion.diffusion.unet_sizes import UNetSizes
 from fusion.pixelwise import MaxConfig
 from volumes import Volume, from_array
@@ -33,6 +33,14 @@ class KnowsTheMaximum(nn.Module):
     def forward(self, inputs: Tensor, time: Tensor) -> Tensor:
         at = alpha_bars()[time].view(-1, 1, 1, 1, 1)
         return (inputs[:, :1] - at.sqrt() * inputs[:, 2:]) / (1 - at).sqrt()
+
+
+class SaysV(nn.Module):
+    """The same, saying v."""
+
+    def forward(self, inputs: Tensor, time: Tensor) -> Tensor:
+        at = alpha_bars()[time].view(-1, 1, 1, 1, 1)
+        return velocity(inputs[:, 2:], KnowsTheMaximum()(inputs, time), at)
 
 
 def sources(rng: np.random.Generator, shape=(5, 11, 13), number: int = 2) -> list[Volume]:
@@ -169,6 +177,19 @@ def test_a_net_that_knows_the_maximum_gives_the_maximum(rng, scheduler: str, str
     assert got.channels == expected.channels
     assert np.abs(got.channel() - expected.channel()).max() < 2e-3 * np.ptp(expected.channel())
     assert LiteralFuser(config, KnowsTheMaximum()).scales(volumes) == MaxConfig().build().scales(volumes)
+
+
+def test_a_net_may_say_v_instead(rng: np.random.Generator) -> None:
+    volumes = sources(rng)
+    config = LiteralConfig(steps=4, prediction="v_prediction")
+    got = fusion.fuse(volumes, LiteralFuser(config, SaysV())).channel()
+    expected = fusion.fuse(volumes, MaxConfig()).channel()
+    assert np.abs(got - expected).max() < 2e-3 * np.ptp(expected)
+
+
+def test_weights_that_say_noise_are_not_taken_for_such_as_say_v(trained: LiteralConfig) -> None:
+    with pytest.raises(WeightsError, match="prediction"):
+        trained.model_copy(update={"prediction": "v_prediction"}).build()
 
 
 def test_where_one_source_lacks_data_the_other_carries_the_result(rng: np.random.Generator) -> None:
