@@ -15,6 +15,8 @@ from fusion import Fuser
 from fusion.diffusion.ddfm import PRIOR, DDFMConfig
 from fusion.diffusion.dmf_lp import DMFLPConfig
 from fusion.diffusion.literal import LiteralConfig
+from fusion.guidance.config import PICTURE_STEPS, GuidanceConfig
+from fusion.losses.asked import LEVELS
 from fusion.movies import held
 from volumes import Volume
 from volumes.errors import ConfigError
@@ -38,11 +40,20 @@ RULES: dict[str, Callable[[], Fuser]] = {
     "lpf-entropy-base": lambda: fusion.LPFConfig(base="entropy", match="none").build(),
     "lpf-max-abs": lambda: fusion.LPFConfig(detail="max-abs", match="none").build(),
     "max+0.15min": lambda: MaxAndMin(),
+    "max-guided": lambda: GuidedMax(),
 }
 """Kinds without weights."""
-STEPS = {"dmf-lp": 1, "dmf-lp-2": 2, "dmf-lp-4": 4}
+TRAINED: Mapping[str, Mapping[str, object]] = {
+    "dmf-lp": {},
+    "dmf-lp-2": {"steps": 2},
+    "dmf-lp-4": {"steps": 4},
+    "dmf-lp-unguided": {"guidance": {"steps": 0}},
+    "dmf-lp-guided": {"guidance": {"steps": PICTURE_STEPS}},
+    "dmf-lp-edges": {"guidance": {"edges": 50.0, "white": 0.0}},
+}
+"""Variants of the trained kind, and what they set; of single planes the guided one is the same as the first."""
 LITERAL, PRIOR_KIND = "dmf-lp-literal", "ddfm"
-KINDS = (*RULES, *STEPS, LITERAL, PRIOR_KIND)
+KINDS = (*RULES, *TRAINED, LITERAL, PRIOR_KIND)
 ONE_EACH = ("max", "mean", "weighted", "dwt", "lpf", "max+0.15min", "dmf-lp", LITERAL, PRIOR_KIND)
 """One of each kind: variants of one kind crowd a ranking."""
 
@@ -57,6 +68,20 @@ class MaxAndMin:
         """The fused volume, float32."""
         arrays = [np.asarray(volume.array, np.float32) for volume in volumes]
         return volumes[0].with_data(np.maximum.reduce(arrays) + np.float32(self.share) * np.minimum.reduce(arrays))
+
+
+@dataclass(frozen=True)
+class GuidedMax:
+    """The maximum, guided as ``dmf-lp`` is: what guidance does without a network. Sources are on 0–255."""
+
+    def fuse(self, volumes: Sequence[Volume]) -> Volume:
+        """The fused volume, float32."""
+        from fusion.guidance.ascent import ascended
+
+        sources = np.stack([np.asarray(volume.channel(), np.float32) for volume in volumes]) / np.float32(LEVELS)
+        config = GuidanceConfig()
+        steps = config.steps_of(sources.shape[1], clean=True)
+        return volumes[0].with_data(np.float32(LEVELS) * ascended(sources.max(0), sources, config, steps)[None])
 
 
 @dataclass(frozen=True)
@@ -119,7 +144,7 @@ def weight_files(
     """The file of each learnt kind's weights; None where none is known."""
     from fusion.diffusion.inference import SHIPPED
 
-    ours = dict.fromkeys(STEPS, weights if weights is not None else SHIPPED["show"])
+    ours = dict.fromkeys(TRAINED, weights if weights is not None else SHIPPED["show"])
     return {**ours, LITERAL: literal, PRIOR_KIND: prior if prior is not None else PRIOR}
 
 
@@ -140,4 +165,4 @@ def _learnt(name: str, file: Path) -> Fuser:
         return LiteralConfig(weights=file, match="none").build()
     if name == PRIOR_KIND:
         return DDFMConfig(weights=file, match="none").build()
-    return DMFLPConfig(weights=file, steps=STEPS[name], match="none").build()
+    return DMFLPConfig.model_validate({"weights": file, "match": "none", **TRAINED[name]}).build()

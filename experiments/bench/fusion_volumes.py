@@ -41,7 +41,7 @@ STACKS = (("T1", "T2"), ("T1", "CT"), ("T1", "PET"), ("T1", "T2", "CT"), ("T1", 
 """What is fused for the flicker."""
 THREE = ("T1", "T2", "CT")
 TOP = 255.0
-COMPARED = ("max", "mean", "dwt", "lpf", "lpf-max-base", "dmf-lp", "dmf-lp-4")
+COMPARED = ("max", "mean", "dwt", "lpf", "lpf-max-base", "dmf-lp", "dmf-lp-4", "dmf-lp-guided")
 """Kinds that are measured where none are named, as far as their weights are there."""
 
 

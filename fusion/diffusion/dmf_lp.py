@@ -3,7 +3,9 @@
 In the style of DMF-LP, whose letter cannot learn (:mod:`fusion.diffusion.literal` says why): a diffusion bridge from
 the LP-F of degraded sources to the LP-F of clean ones. The network chooses, band by band, among the sources' details,
 and may add a bounded correction; so every result can say which source each voxel came from and how much was invented.
-With F the fusion and c > 0, F(A, A) = A, F(A, B) = F(B, A), F(cA + d, cB + d) = c F(A, B) + d, to float32 rounding.
+A picture of one plane is then led some steps by the gradient of what it is asked for (:mod:`fusion.guidance`).
+With F the fusion and c > 0, F(A, A) = A to float32 rounding, F(A, B) = F(B, A) exactly, and F(cA + d, cB + d) = c
+F(A, B) + d to rounding again, which guidance enlarges: to some thousandths of the scale, at a voxel in a thousand.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fusion.diffusion.architecture import NetworkConfig, number_of
+from fusion.guidance.config import GuidanceConfig
 from fusion.matched import fused_on_common_scale, matched_scales
 from fusion.scales import Match, Scale
 from volumes import Channel, Volume
@@ -39,6 +42,7 @@ class DMFLPConfig(BaseModel):
     samples : 0 is deterministic; K ≥ 2 draws K walks, gives their mean, and their deviation in :meth:`DMFLP.explain`.
     sigma : σ of the bridge when it is sampled, on the scale of the sources.
     seed : of the samples.
+    guidance : how the walk's result is led further: a single plane by default, a volume only where it is asked for.
     match : how the sources come onto one scale, as for LP-F.
     block : voxels along the side of a block; larger volumes are fused block by block.
     device : refused where it is not there.
@@ -55,6 +59,7 @@ class DMFLPConfig(BaseModel):
     samples: int = Field(0, ge=0, le=1000)
     sigma: float = Field(0.1, ge=0, allow_inf_nan=False)
     seed: int = Field(0, ge=0)
+    guidance: GuidanceConfig = GuidanceConfig()
     match: Match = "percentile"
     block: int = Field(144, ge=64)
     device: DeviceName = "cpu"
@@ -80,7 +85,7 @@ class Explained:
     fused : the result.
     provenance : a channel for each source, its share 0 to 1 of what is seen at each voxel; they sum to 1.
     invented : how far ``fused`` is from the weighted sources alone, ≥ 0, in its unit: what the correction added, at
-        most ρ times their spread, and what it took to hold details that overshoot within their range.
+        most ρ times their spread; what guidance did; what it took to hold details that overshoot within their range.
     deviation : standard deviation of the samples; None without samples.
     """
 
@@ -141,20 +146,28 @@ class DMFLP:
         spacing_um: Triple,
         channel: int | str,
     ) -> Voxels:
-        """The network sees the sources' joint range as 0 to 1, so that their unit plays no part."""
+        """The network sees the sources' joint range as 0 to 1, so that no unit plays a part, in an order of its own."""
         from fusion.diffusion.inference import maps_of
         from fusion.diffusion.unit_range import unit_range
 
         found_range = unit_range(sources)
         low, span = np.float32(found_range.low), np.float32(found_range.span)
-        stacked = np.stack([(source - low) / span for source in sources])
         modalities = [number_of(_modality(volume, channel)) for volume in volumes]
-        maps = maps_of(self.config, stacked, masks, modalities, spacing_um, keep=found is not None)
+        order = _order(sources, modalities)
+        stacked = np.stack([(sources[i] - low) / span for i in order])
+        own = None if masks is None else [masks[i] for i in order]
+        maps = maps_of(self.config, stacked, own, [modalities[i] for i in order], spacing_um, keep=found is not None)
         maps[0] = maps[0] * span + low
         if found is not None:
+            maps[[i + 1 for i in order]] = maps[1 : len(order) + 1].copy()
             maps[len(sources) + 1 :] *= span
             found.append(maps)
         return np.asarray(maps[0])
+
+
+def _order(sources: Sequence[Voxels], modalities: Sequence[int]) -> list[int]:
+    """One that depends on what the sources are alone, so that theirs leaves no trace, not even in the last bit."""
+    return sorted(range(len(sources)), key=lambda i: (modalities[i], sources[i].tobytes()))
 
 
 def _modality(volume: Volume, channel: int | str) -> str:

@@ -1,4 +1,4 @@
-"""The trained network over a whole volume: block by block, step by step, with maps of what came from where."""
+"""The trained network over a whole volume, block by block, and guidance after it, with maps of what came from where."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from fusion.diffusion.blocks import Block, blocks, joined
 from fusion.diffusion.bridge import Estimate, walk
 from fusion.diffusion.network import FusionNetwork, Inputs, Prediction
 from fusion.gaps import barred
+from fusion.guidance.ascent import ascended
 from volumes.device import DeviceName, computing_in, require_device
 from volumes.shapes import ChannelVoxels, Mask, Triple
 from volumes.weights import load_into
@@ -69,7 +70,16 @@ def maps_of(
             inputs = _inputs(config, sources[:, z, y, x], own, modalities, spacing_um)
             yield block, _block(config, network, inputs, keep, [config.seed, z.start, y.start, x.start])
 
-    return joined((number, *shape), parts())
+    maps = joined((number, *shape), parts())
+    steps = config.guidance.steps_of(shape[0], config.goal == "show")
+    if steps:
+        walked = maps[0].copy()
+        maps[0] = ascended(walked, sources, config.guidance, steps)
+        if keep:
+            maps[len(sources) + 1] += maps[0] - walked
+    if keep:
+        np.abs(maps[len(sources) + 1], out=maps[len(sources) + 1])
+    return maps
 
 
 def _inputs(
@@ -108,7 +118,7 @@ def _block(
             fused, deviation = walk(estimate, start, config.steps)[0], None
         out = [fused]
         if keep:
-            out += [_provenance(inputs, kept[0])[0], kept[0].invented[0].abs()]
+            out += [_provenance(inputs, kept[0])[0], kept[0].invented[0]]
             out += [] if deviation is None else [deviation]
         return np.asarray(torch.cat(out).float().cpu().numpy())
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from fusion.diffusion.objective_config import ObjectiveConfig
+from fusion.losses.asked import FLAT, LEAST, LEVELS, RANGE, TOLD
 from fusion.losses.differences import difference_correlation
 from fusion.losses.edge_transfer import edge_transfer
 from fusion.losses.entropy import boundary_entropy_hinge, entropy_hinge
@@ -26,8 +27,6 @@ from fusion.losses.strong_edges import strong_edge_hinge
 from fusion.losses.visual_fidelity import visual_fidelity
 from fusion.losses.windows import uniform_window
 
-LEVELS = 255.0
-"""Grey levels that the common scale of 0 to 1 has in the field's figures."""
 ASKED = {"SCD": 0.2, "VIF": 0.2, "Q": 0.1, "SSIM": 0.01}
 """Relative gains that are asked for; ascending the pixels of SPECT pairs reached these together."""
 BEYOND = 0.25
@@ -35,18 +34,10 @@ BEYOND = 0.25
 MOST = 0.5
 """Gain beyond that from which on nothing more is asked, so that none drowns the rest."""
 BINS = 32
-LEAST = {"SCD": 0.7, "VIF": 0.3, "Q": 0.3, "SSIM": 0.7}
-"""About half of what the maximum usually has: a gain is a share of no less than that, or it would have no bound."""
 KEPT = 0.65
 """Of the VIF of a source that the maximum has, what is to stay."""
-TOLD = 0.05
-"""A source of which the maximum tells less than this counts as one of which it tells so much."""
-FLAT = 0.03
-"""Deviation, on the scale of 1, below which a source shows nothing to be judged by."""
 LOUDEST = 30.0
 FAINT = 1e-7
-RANGE = 4.0
-"""Of SSIM: near the published 2 of 255, where black must stay black, and less steep there."""
 
 
 def objective(
