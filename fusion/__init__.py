@@ -15,6 +15,7 @@ from fusion.diffusion.dmf_lp import DMFLP, DMFLPConfig, Explained
 from fusion.diffusion.literal import LiteralConfig
 from fusion.fuse import fuse
 from fusion.fuser import Fuser
+from fusion.guidance.config import GuidanceConfig
 from fusion.lpf import LPF, LPFConfig
 from fusion.movies import movie_scales
 from fusion.pixelwise import MaxConfig, MeanConfig
@@ -31,6 +32,7 @@ __all__ = [
     "Explained",
     "Fuser",
     "FuserConfig",
+    "GuidanceConfig",
     "LPFConfig",
     "LiteralConfig",
     "MaxConfig",

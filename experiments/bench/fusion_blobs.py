@@ -77,8 +77,8 @@ def planted(
 
 
 def places(inside: Mask, rng: np.random.Generator) -> Centres:
-    """Places at random where a whole patch lies inside, :data:`APART` voxels or more from each other."""
-    box = np.ones((2 * RADIUS + 1,) * 3, bool)
+    """Places at random where a whole patch lies inside, :data:`APART` voxels or more from each other (n, 3)."""
+    box = np.ones([2 * r + 1 for r in radii(inside.shape)], bool)
     candidates = rng.permutation(np.argwhere(ndimage.binary_erosion(inside, box)))
     taken, free = [], np.ones(inside.shape, bool)
     for z, y, x in candidates:
@@ -89,14 +89,20 @@ def places(inside: Mask, rng: np.random.Generator) -> Centres:
 
 
 def blobs_at(centres: Centres, shape: Sequence[int]) -> Voxels:
-    """Gaussian blobs of height 1 and full width :data:`WIDTH` at half of it."""
+    """Gaussian blobs (z, y, x) of height 1 and full width :data:`WIDTH` at half of it; discs in a single plane."""
     sigma = WIDTH / np.sqrt(8 * np.log(2))
-    offsets = np.indices((2 * RADIUS + 1,) * 3) - RADIUS
-    blob = np.exp(-(offsets**2).sum(axis=0) / (2 * sigma**2)).astype(np.float32)
+    reach = radii(shape)
+    squares = np.meshgrid(*(np.arange(-r, r + 1) ** 2 for r in reach), indexing="ij")
+    blob = np.exp(-sum(squares) / (2 * sigma**2)).astype(np.float32)
     out = np.zeros(shape, np.float32)
     for centre in centres:
-        out[tuple(slice(c - RADIUS, c + RADIUS + 1) for c in centre)] += blob
+        out[tuple(slice(c - r, c + r + 1) for c, r in zip(centre, reach, strict=True))] += blob
     return out
+
+
+def radii(shape: Sequence[int]) -> tuple[int, ...]:
+    """Of a patch along each axis: none across a single plane."""
+    return tuple(RADIUS if n > 1 else 0 for n in shape)
 
 
 def _seen(
@@ -114,7 +120,7 @@ def _seen(
         v.with_data(v.array + HEIGHT * blobs) if n == lesion else v for n, v in zip(chosen, without, strict=True)
     ]
     pictures = (_fused(fuser, volumes).channel() for volumes in (with_blobs, without))
-    present, absent = (patches_around(picture, centres, (RADIUS,) * 3) for picture in pictures)
+    present, absent = (patches_around(picture, centres, radii(picture.shape)) for picture in pictures)
     return np.array([detectability(present[d], absent[d], 2.5 * WIDTH, CHANNELS) for d in draws])
 
 

@@ -22,28 +22,26 @@ class EdgeTransfer:
     """The edges of the sources (sources, y, x), float32, ready to be looked for in fused planes of the same scale."""
 
     def __init__(self, sources: AnyArray) -> None:
-        edges = [_edges(source) for source in sources]
+        edges = [_edges(np.pad(source, 1)) for source in sources]
         self.strength = np.stack([strength for _, _, strength, _ in edges])
         self.direction = np.stack([direction for _, _, _, direction in edges])
         self.there = max(float(self.strength.sum(dtype=np.float64)), published.FAINT)
 
     def with_gradient(self, fused: AnyArray) -> tuple[float, AnyArray]:
         """Q of a fused plane (y, x), float32, and its gradient."""
-        total, along_x, along_y = _kept(*_edges(fused), self.strength, self.direction)
-        return total / self.there, _spread(along_x, along_y) / np.float32(self.there)
+        total, along_x, along_y = _kept(*_edges(np.pad(fused, 1)), self.strength, self.direction)
+        return total / self.there, _spread(along_x, along_y)[1:-1, 1:-1] / np.float32(self.there)
 
 
 @kernel
-def _edges(plane: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray, AnyArray]:
-    """Sobel gradients along x and y, strength and direction; zeros lie outside."""
-    height, width = plane.shape
-    padded = np.zeros((height + 2, width + 2), np.float32)
-    padded[1:-1, 1:-1] = plane
-    along_x, along_y = np.empty_like(plane), np.empty_like(plane)
-    strength, direction = np.empty_like(plane), np.empty_like(plane)
+def _edges(padded: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray, AnyArray]:
+    """Sobel gradients along x and y, strength and direction of a plane with a row of zeros around it."""
+    height, width = padded.shape[0] - 2, padded.shape[1] - 2
+    along_x, along_y = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
+    strength, direction = np.empty_like(along_x), np.empty_like(along_x)
     for i in range(height):
+        above, middle, below = padded[i], padded[i + 1], padded[i + 2]
         for j in range(width):
-            above, middle, below = padded[i], padded[i + 1], padded[i + 2]
             # The published filter for x is mirrored by its convolution, the one for y is not.
             x = above[j] - above[j + 2] + TWO * (middle[j] - middle[j + 2]) + below[j] - below[j + 2]
             y = below[j] - above[j] + TWO * (below[j + 1] - above[j + 1]) + below[j + 2] - above[j + 2]
@@ -98,7 +96,7 @@ def _kept(
 
 @kernel
 def _spread(for_x: AnyArray, for_y: AnyArray) -> AnyArray:
-    """The adjoint of the two Sobel filters."""
+    """The adjoint of the two Sobel filters, the row around the plane included."""
     height, width = for_x.shape
     out = np.zeros((height + 2, width + 2), np.float32)
     for i in range(height):
@@ -112,4 +110,4 @@ def _spread(for_x: AnyArray, for_y: AnyArray) -> AnyArray:
             out[i + 2, j] += x + y
             out[i + 2, j + 1] += TWO * y
             out[i + 2, j + 2] += y - x
-    return out[1:-1, 1:-1].copy()
+    return out

@@ -8,14 +8,12 @@ from volumes.jit import kernel
 from volumes.shapes import AnyArray
 
 
-@kernel
 def products(fused: AnyArray, sources: AnyArray) -> AnyArray:
-    """F, F² and F Sₘ (2 + sources, y, x), of a plane (y, x) and sources (sources, y, x), float32."""
+    """F, F² and F Sₘ (2 + sources, y, x), of a plane (y, x) and sources (sources, y, x) of its type."""
     out = np.empty((2 + len(sources), *fused.shape), fused.dtype)
     out[0] = fused
-    out[1] = fused * fused
-    for m in range(len(sources)):
-        out[2 + m] = fused * sources[m]
+    np.multiply(fused, fused, out=out[1])
+    np.multiply(fused, sources, out=out[2:])
     return out
 
 
@@ -23,7 +21,10 @@ def products(fused: AnyArray, sources: AnyArray) -> AnyArray:
 def to_plane(gradients: AnyArray, fused: AnyArray, sources: AnyArray) -> AnyArray:
     """From gradients for these products to that for F (y, x)."""
     out = np.empty_like(fused)
-    out[:] = gradients[0] + 2 * fused * gradients[1]
-    for m in range(len(sources)):
-        out += gradients[2 + m] * sources[m]
+    for i in range(fused.shape[0]):
+        for j in range(fused.shape[1]):
+            total = gradients[0, i, j] + (fused[i, j] + fused[i, j]) * gradients[1, i, j]
+            for m in range(len(sources)):
+                total += gradients[2 + m, i, j] * sources[m, i, j]
+            out[i, j] = total
     return out

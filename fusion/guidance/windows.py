@@ -31,7 +31,8 @@ def inner_means(planes: AnyArray, window: AnyArray, every: int) -> AnyArray:
     along_y = np.empty(width, planes.dtype)
     for n in range(number):
         for i in range(rows):
-            along_y[:] = 0
+            for j in range(width):
+                along_y[j] = 0
             for k in range(size):
                 weight, row = window[k], planes[n, i * every + k]
                 for j in range(width):
@@ -57,7 +58,8 @@ def spread(means: AnyArray, window: AnyArray, every: int, height: int, width: in
     along_x = np.empty(width, means.dtype)
     for n in range(number):
         for i in range(rows):
-            along_x[:] = 0
+            for j in range(width):
+                along_x[j] = 0
             row = means[n, i]
             for k in range(size):
                 weight = window[k]

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import volumes
-from experiments.bench import fusion_blobs, fusion_flicker, fusion_movie, fusion_speed, fusion_volumes
+from experiments.bench import (
+    fusion_blobs,
+    fusion_flicker,
+    fusion_movie,
+    fusion_pair_blobs,
+    fusion_speed,
+    fusion_volumes,
+)
 from experiments.bench.fusion_kinds import MaxAndMin, Named, named
+from experiments.bench.fusion_pairs import pairs
 
 
 def test_what_no_source_shows_is_beyond_them() -> None:
@@ -49,6 +59,36 @@ def test_places_are_inside_and_apart_and_blobs_are_of_the_width_that_is_said() -
     assert blobs.max() == blobs[15, 20, 20] == 1.0
     assert np.interp(1.5, range(4), line[20:24]) == pytest.approx(0.5, abs=0.05)
     assert line[22] < 0.5 < line[21]
+
+
+def test_in_a_single_plane_blobs_are_discs_and_patches_are_flat() -> None:
+    inside = np.ones((1, 60, 60), bool)
+    centres = fusion_blobs.places(inside, np.random.default_rng(0))
+    assert len(centres) > 9
+    assert set(centres[:, 0]) == {0}
+    discs = fusion_blobs.blobs_at(centres, inside.shape)
+    assert fusion_blobs.radii(inside.shape) == (0, fusion_blobs.RADIUS, fusion_blobs.RADIUS)
+    assert all(discs[tuple(centre)] == 1 for centre in centres)
+
+
+class First:
+    """Shows the first source alone."""
+
+    def fuse(self, given: Sequence[volumes.Volume]) -> volumes.Volume:
+        return given[0]
+
+
+def test_discs_of_a_pair_are_seen_in_what_shows_the_picture_that_has_them(data: Path) -> None:
+    """The mean has half of either, wherever it lies; the first source alone has nothing of the other's."""
+    chosen = pairs(data, "CT", every=4, parts=("seen",), patients=("41",))[:2]
+    mean, first = (
+        [fusion_pair_blobs.seen(fuser, chosen, of, 20) for of in ("CT", "MRI")]
+        for fuser in (named(["mean"])[0], Named("first", First()))
+    )
+    assert mean[0].dprime == pytest.approx(mean[1].dprime, rel=1e-4)
+    assert first[0].dprime > mean[0].dprime / 2 > first[1].dprime == 0
+    assert len({found.places for found in (*mean, *first)}) == 1
+    assert fusion_pair_blobs.as_csv(mean).count("\n") == 3
 
 
 def test_a_set_is_blind_to_what_only_a_source_outside_it_shows() -> None:

@@ -38,6 +38,7 @@ TITLES = {
     "DWTConfig": "fuse: dwt",
     "DMFLPConfig": "fuse: dmf-lp",
     "NetworkConfig": "network: of dmf-lp",
+    "GuidanceConfig": "guidance: of dmf-lp",
     "LiteralConfig": "fuse: dmf-lp-literal",
     "DDFMConfig": "fuse: ddfm",
     "Likelihood": "likelihood: what the sources say",
