@@ -49,7 +49,7 @@ TRAINED: Mapping[str, Mapping[str, object]] = {
     "dmf-lp-4": {"steps": 4},
     "dmf-lp-unguided": {"guidance": {"steps": 0}},
     "dmf-lp-guided": {"guidance": {"steps": PICTURE_STEPS}},
-    "dmf-lp-edges": {"guidance": {"edges": 50.0, "white": 0.0}},
+    "dmf-lp-edges": {"guidance": {"white": 6.0}},
 }
 """Variants of the trained kind, and what they set; of single planes the guided one is the same as the first."""
 LITERAL, PRIOR_KIND = "dmf-lp-literal", "ddfm"

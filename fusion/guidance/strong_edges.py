@@ -1,4 +1,8 @@
-"""What is missing of the sources' strong edges, and its gradient: :mod:`fusion.losses.strong_edges` in closed form."""
+"""What is missing of the sources' strong edges, and its gradient: :mod:`fusion.losses.strong_edges` in closed form.
+
+Strong is the strongest tenth of a whole picture, as :func:`fusion.metrics.lost_edges` counts: what is asked of fewer
+edges leaves the rest of the picture free for the other aims.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,12 @@ import numpy as np
 
 from fusion.losses import gradient as measured
 from fusion.losses.strong_edges import ASKED as SHARE
-from fusion.losses.strong_edges import FAINT, STRONG
+from fusion.losses.strong_edges import FAINT
 from volumes.jit import kernel
 from volumes.shapes import AnyArray
 
+STRONG = 0.9
+"""Quantile of a source's gradients from which on they count."""
 ONE, SOFT, ASKED = np.float32(1), np.float32(measured.SOFT), np.float32(SHARE)
 
 

@@ -12,9 +12,10 @@ from torch import Tensor
 from fusion.guidance.differences import Differences
 from fusion.guidance.edge_transfer import EdgeTransfer
 from fusion.guidance.similarity import Similarity
-from fusion.guidance.strong_edges import StrongEdges
+from fusion.guidance.strong_edges import STRONG, StrongEdges
 from fusion.guidance.visual_fidelity import VisualFidelity
 from fusion.guidance.windows import inner_means, spread
+from fusion.losses import strong_edges as losses
 from fusion.losses.differences import difference_correlation
 from fusion.losses.edge_transfer import edge_transfer
 from fusion.losses.ssim import ssim
@@ -95,7 +96,9 @@ def test_differences(shape: tuple[int, int], number: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize(("shape", "number", "seed"), SCENES)
-def test_strong_edges(shape: tuple[int, int], number: int, seed: int) -> None:
+def test_strong_edges(shape: tuple[int, int], number: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same share of strong ones."""
+    monkeypatch.setattr(losses, "STRONG", STRONG)
     sources, fused = scene(shape, number, seed)
     expected = derived(lambda plane, own: sum(strong_edge_hinge(plane, s) for s in own), fused, sources)
     agrees(StrongEdges(sources).with_gradient(fused), expected, 1e-3)
