@@ -17,7 +17,6 @@ from fusion.diffusion.blocks import Block, blocks, joined
 from fusion.diffusion.bridge import Estimate, walk
 from fusion.diffusion.network import FusionNetwork, Inputs, Prediction
 from fusion.gaps import barred
-from fusion.guidance.ascent import ascended
 from volumes.device import DeviceName, computing_in, require_device
 from volumes.shapes import ChannelVoxels, Mask, Triple
 from volumes.weights import load_into
@@ -73,6 +72,8 @@ def maps_of(
     maps = joined((number, *shape), parts())
     steps = config.guidance.steps_of(shape[0], config.goal == "show")
     if steps:
+        from fusion.guidance.ascent import ascended
+
         walked = maps[0].copy()
         maps[0] = ascended(walked, sources, config.guidance, steps)
         if keep:

@@ -13,11 +13,12 @@ import numpy as np
 
 from fusion.guidance.aims import Aims
 from fusion.guidance.config import GuidanceConfig
+from volumes.jit import kernel
 from volumes.shapes import AnyArray, ChannelVoxels, Voxels
 
 FIRST, LAST = 0.02, 0.001
 """Length of the first and of the last step, on a scale of 1."""
-INERTIA, MEMORY = 0.4, 0.85
+INERTIA, MEMORY, ONE = np.float32(0.4), np.float32(0.85), np.float32(1)
 """β₁ and β₂."""
 CALM = 0.02
 """Share of the root mean square gradient of a plane that is added to that of each voxel."""
@@ -47,17 +48,36 @@ def ascended(fused: Voxels, sources: ChannelVoxels, config: GuidanceConfig, step
 
 
 def _led(fused: AnyArray, sources: AnyArray, config: GuidanceConfig, steps: int) -> AnyArray:
-    aims = Aims(sources, config)
+    aims, fused = Aims(sources, config), fused.copy()
     least, most = _bounds(sources)
     mean, square = np.zeros_like(fused), np.zeros_like(fused)
-    for i, length in enumerate(np.linspace(FIRST, LAST, steps, dtype=np.float32), start=1):
+    for i, length in enumerate(np.linspace(FIRST, LAST, steps), start=1):
         _, gradient = aims.with_gradient(fused)
-        mean = np.float32(INERTIA) * mean + np.float32(1 - INERTIA) * gradient
-        square = np.float32(MEMORY) * square + np.float32(1 - MEMORY) * gradient * gradient
-        size = np.sqrt(square * np.float32(1 / (1 - MEMORY**i)))
-        size += np.float32(CALM * float(np.sqrt(np.mean(size * size))) + FAINT)
-        fused = np.clip(fused + length * np.float32(1 / (1 - INERTIA**i)) * mean / size, least, most)
+        _remember(gradient, mean, square)
+        ripe = 1 / (1 - MEMORY**i)
+        calm = CALM * float(np.sqrt(ripe * np.mean(square, dtype=np.float64))) + FAINT
+        _step(fused, mean, square, np.array([length / (1 - INERTIA**i), ripe, calm], np.float32), least, most)
     return fused
+
+
+@kernel
+def _remember(gradient: AnyArray, mean: AnyArray, square: AnyArray) -> None:
+    """Running means of the gradient and of its square, in place."""
+    for i in range(gradient.shape[0]):
+        for j in range(gradient.shape[1]):
+            now = gradient[i, j]
+            mean[i, j] = INERTIA * mean[i, j] + (ONE - INERTIA) * now
+            square[i, j] = MEMORY * square[i, j] + (ONE - MEMORY) * now * now
+
+
+@kernel
+def _step(fused: AnyArray, mean: AnyArray, square: AnyArray, how: AnyArray, least: AnyArray, most: AnyArray) -> None:
+    """In place: ``how`` is the length, what makes the running mean of squares one of few, and what is added to its root."""
+    length, ripe, calm = how[0], how[1], how[2]
+    for i in range(fused.shape[0]):
+        for j in range(fused.shape[1]):
+            there = fused[i, j] + length * mean[i, j] / (np.sqrt(ripe * square[i, j]) + calm)
+            fused[i, j] = min(max(there, least[i, j]), most[i, j])
 
 
 def _bounds(sources: AnyArray) -> tuple[AnyArray, AnyArray]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusion.guidance.moments import products, to_plane
-from fusion.guidance.windows import inner_means, spread
+from fusion.guidance.moments import moments_of, to_plane
+from fusion.guidance.windows import inner_means
 from fusion.losses.windows import uniform_window
 from volumes.jit import kernel
 from volumes.shapes import AnyArray
@@ -40,9 +40,9 @@ class Similarity:
     def with_gradient(self, fused: AnyArray) -> tuple[float, AnyArray]:
         """Σₘ SSIMₘ of a fused plane (y, x), float32 on 0–255, and its gradient for each grey level."""
         fused = fused.astype(np.float64)
-        moments = inner_means(products(fused, self.sources), self.window, 1)
+        moments = moments_of(fused, self.sources, self.window)
         total, to_moments = _compared(moments, self.mean, self.variance, self.constants)
-        return total, to_plane(spread(to_moments, self.window, 1, *fused.shape), fused, self.sources)
+        return total, to_plane(to_moments, fused, self.sources, self.window)
 
 
 @kernel

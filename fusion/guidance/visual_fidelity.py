@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusion.guidance.moments import products, to_plane
+from fusion.guidance.moments import moments_of, to_plane
 from fusion.guidance.windows import inner_means, spread
 from fusion.losses import visual_fidelity as published
 from fusion.losses.windows import gaussian_window
@@ -69,7 +69,7 @@ class VisualFidelity:
             if number:
                 fused = inner_means(fused[None], scale.window, 2)[0]
             planes.append(fused)
-            moments.append(inner_means(products(fused, scale.sources), scale.window, 1))
+            moments.append(moments_of(fused, scale.sources, scale.window))
         return Seen(self, planes, moments)
 
 
@@ -102,7 +102,7 @@ class Seen:
         for number in reversed(range(len(self.planes))):
             scale, fused = self.before.scales[number], self.planes[number]
             to_moments = _to_moments(self.moments[number], scale.mean, scale.variance, shares)
-            own = to_plane(spread(to_moments, scale.window, 1, *fused.shape), fused, scale.sources)
+            own = to_plane(to_moments, fused, scale.sources, scale.window)
             if coarser is not None:
                 own += spread(coarser[None], self.before.scales[number + 1].window, 2, *fused.shape)[0]
             coarser = own
