@@ -72,7 +72,7 @@ def _remember(gradient: AnyArray, mean: AnyArray, square: AnyArray) -> None:
 
 @kernel
 def _step(fused: AnyArray, mean: AnyArray, square: AnyArray, how: AnyArray, least: AnyArray, most: AnyArray) -> None:
-    """In place: ``how`` is the length, what makes the running mean of squares one of few, and what is added to its root."""
+    """In place; ``how`` is the length, the share that ``square`` is short of, and what is added to its root."""
     length, ripe, calm = how[0], how[1], how[2]
     for i in range(fused.shape[0]):
         for j in range(fused.shape[1]):
