@@ -63,12 +63,8 @@ def spread(means: AnyArray, window: AnyArray, every: int, height: int, width: in
             row = means[n, i]
             for k in range(size):
                 weight = window[k]
-                if every == 1:
-                    for j in range(columns):
-                        along_x[j + k] += weight * row[j]
-                else:
-                    for j in range(columns):
-                        along_x[j * every + k] += weight * row[j]
+                for j in range(columns):
+                    along_x[j * every + k] += weight * row[j]
             for k in range(size):
                 weight, into = window[k], out[n, i * every + k]
                 for j in range(width):
