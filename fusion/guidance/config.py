@@ -25,7 +25,7 @@ class GuidanceConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: int | None = Field(None, ge=0, le=1000)
-    differences: float = Field(34.0, ge=0, allow_inf_nan=False)
+    differences: float = Field(31.0, ge=0, allow_inf_nan=False)
     fidelity: float = Field(34.0, ge=0, allow_inf_nan=False)
     transfer: float = Field(18.0, ge=0, allow_inf_nan=False)
     similarity: float = Field(60.0, ge=0, allow_inf_nan=False)

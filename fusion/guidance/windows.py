@@ -16,8 +16,8 @@ def inner_means(planes: AnyArray, window: AnyArray, every: int) -> AnyArray:
 
     Parameters
     ----------
-    planes : (number, y, x) float32, no smaller than the window.
-    window : weights along each axis, float32.
+    planes : (number, y, x), no smaller than the window.
+    window : weights along each axis, of their type.
     every : 1 for all places.
 
     Returns
