@@ -25,13 +25,17 @@ NOISE = 0.03
 """Standard deviation of the noise, as a share of the first frame's range."""
 
 
-def movie(frames: int, seed: int = 0) -> list[TimeLapse]:
+STACK, PLANE = slice(20, 36), slice(28, 29)
+"""What of the brain is shown: a volume, or one plane of it."""
+
+
+def movie(frames: int, seed: int = 0, planes: slice = STACK) -> list[TimeLapse]:
     """The two stains over so many frames of a minute each, float32."""
     rng = np.random.default_rng(seed)
     out = []
     for name, fades in (("zbrain-tERK", FADES), ("zbrain-H2B-RFP", 1.0)):
         volume = read(demo_data(f"{name}.nrrd"), modality="fluorescence")
-        still = np.asarray(volume.channel(), np.float32)[20:36]
+        still = np.asarray(volume.channel(), np.float32)[planes]
         noise = NOISE * float(np.ptp(still))
         drifted = [ndimage.shift(still, (0, 0, DRIFT * t), order=1, mode="nearest") * fades**t for t in range(frames)]
         data = np.stack([frame + noise * rng.standard_normal(frame.shape, np.float32) for frame in drifted])
@@ -39,12 +43,12 @@ def movie(frames: int, seed: int = 0) -> list[TimeLapse]:
     return out
 
 
-def movie_flicker(fuser: Named, frames: int) -> dict[str, float]:
+def movie_flicker(fuser: Named, frames: int, planes: slice = STACK) -> dict[str, float]:
     """Flicker over t with one scale for the movie, with one measured for each frame.
 
     A fuser without a ``match``, which takes its sources as they are, has the first alone.
     """
-    sources = movie(frames)
+    sources = movie(frames, planes=planes)
     scales = fusion.movie_scales(sources, "percentile")
     own = [scale.to_common(_array(source)) for scale, source in zip(scales, sources, strict=True)]
     own_scale = measuring(fuser.fuser)

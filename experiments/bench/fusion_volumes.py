@@ -27,7 +27,7 @@ import numpy as np
 from experiments.bench.fusion_blobs import planted
 from experiments.bench.fusion_flicker import z_flicker
 from experiments.bench.fusion_kinds import KINDS, Named, named
-from experiments.bench.fusion_movie import movie_flicker
+from experiments.bench.fusion_movie import PLANE, STACK, movie_flicker
 from fusion.ranges import robust_range
 from volumes import Volume, read
 from volumes.atomic import write_text
@@ -141,8 +141,9 @@ def _figures(fuser: Named, heads: dict[str, Volume], options: argparse.Namespace
         for found in planted(fuser, three, brain, options.resamples):
             yield Figure("detectability", fuser.name, *found)
     if "movie" in options.tests:
-        for measure, value in movie_flicker(fuser, options.frames).items():
-            yield Figure("flicker over t", fuser.name, "tERK + H2B-RFP", measure, value)
+        for shown, planes in (("tERK + H2B-RFP", STACK), ("the same, one plane", PLANE)):
+            for measure, value in movie_flicker(fuser, options.frames, planes).items():
+                yield Figure("flicker over t", fuser.name, shown, measure, value)
 
 
 def _said(figure: Figure) -> str:

@@ -109,6 +109,7 @@ def test_the_movie_fades_and_one_scale_keeps_it_no_more_restless() -> None:
     means_of = [[float(frame.channel().mean()) for frame in one] for one in (first, second)]
     assert means_of[0][2] / means_of[0][0] == pytest.approx(fusion_movie.FADES**2, rel=0.02)
     assert means_of[1][2] / means_of[1][0] == pytest.approx(1, rel=0.02)
+    assert fusion_movie.movie(2, planes=fusion_movie.PLANE)[0][0].channel().shape[0] == 1
     found = fusion_movie.movie_flicker(named(["max"])[0], 3)
     assert found["beyond, one scale"] < 1e-6 < found["beyond, a scale a frame"]
     assert set(fusion_movie.movie_flicker(Named("x", MaxAndMin()), 2)) == {"flicker, one scale", "beyond, one scale"}
