@@ -43,11 +43,8 @@ class Aims:
         levels = np.float32(LEVELS) * sources
         self._weights = weights
         self._fidelity, self._similarity = VisualFidelity(levels), Similarity(levels, RANGE)
-        self._transfer, self._differences, self._edges = (
-            EdgeTransfer(sources),
-            Differences(sources),
-            StrongEdges(sources),
-        )
+        self._transfer, self._differences = EdgeTransfer(sources), Differences(sources)
+        self._edges = StrongEdges(sources)
         self._shown = bool((sources.std((1, 2)) > FLAT).all())
         highest = sources.max(0)
         self._white = highest >= 1 - 0.5 / LEVELS

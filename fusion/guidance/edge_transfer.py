@@ -67,7 +67,7 @@ def _edges(padded: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray, AnyArray]:
 def _sigmoid(x: np.float32, shape: AnyArray, table: AnyArray) -> tuple[np.float32, np.float32]:
     """And its slope, −κ s (1 − s/Γ)."""
     place = (x + ONE) * FINE
-    below = int(place)
+    below = min(max(int(place), 0), len(table) - 2)  # What is not a number stays none, but reads no foreign memory.
     value = table[below] + (place - np.float32(below)) * (table[below + 1] - table[below])
     return value, -shape[1] * value * (ONE - value / shape[0])
 

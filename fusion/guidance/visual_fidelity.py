@@ -19,7 +19,7 @@ from volumes.jit import kernel
 from volumes.shapes import AnyArray
 
 FAINT, NOISE = np.float32(published.FAINT), np.float32(published.NOISE)
-ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
+ONE, TWO = np.float32(1), np.float32(2)
 MANY = 1e200
 """Products of ratios up to this are taken before their logarithm."""
 

@@ -104,6 +104,15 @@ def test_strong_edges(shape: tuple[int, int], number: int, seed: int, monkeypatc
     agrees(StrongEdges(sources).with_gradient(fused), expected, 1e-3)
 
 
+def test_what_is_not_a_number_stays_none_and_breaks_nothing() -> None:
+    sources, fused = scene((24, 24), 2, 4)
+    fused[10, 10] = np.nan
+    value, gradient = EdgeTransfer(sources).with_gradient(fused)
+    assert np.isnan(value)
+    assert np.isnan(gradient[10, 10])
+    assert np.isfinite(gradient[:5]).all()
+
+
 @pytest.mark.parametrize("every", [1, 2])
 @pytest.mark.parametrize("size", [3, 17])
 def test_windowed_means_and_their_adjoint(every: int, size: int) -> None:
