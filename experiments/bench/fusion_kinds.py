@@ -16,7 +16,7 @@ from fusion.diffusion.ddfm import PRIOR, DDFMConfig
 from fusion.diffusion.dmf_lp import DMFLPConfig
 from fusion.diffusion.literal import LiteralConfig
 from fusion.guidance.config import PICTURE_STEPS, GuidanceConfig
-from fusion.losses.asked import LEVELS
+from fusion.losses.figure_scales import LEVELS
 from fusion.movies import held
 from volumes import Volume
 from volumes.errors import ConfigError

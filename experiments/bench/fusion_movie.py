@@ -30,7 +30,7 @@ STACK, PLANE = slice(20, 36), slice(28, 29)
 
 
 def movie(frames: int, seed: int = 0, planes: slice = STACK) -> list[TimeLapse]:
-    """The two stains over so many frames of a minute each, float32."""
+    """The two stains over so many frames of a minute each, float32, in these planes of the brain."""
     rng = np.random.default_rng(seed)
     out = []
     for name, fades in (("zbrain-tERK", FADES), ("zbrain-H2B-RFP", 1.0)):

@@ -10,20 +10,19 @@ all pairs of a set, its 95 % interval the bootstrap over patients.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
-from experiments.bench.fusion_blobs import CHANNELS, WIDTH, blobs_at, places, radii
+from experiments.bench.fusion_blobs import CHANNELS, HEIGHT, WIDTH, blobs_at, places, radii
 from experiments.bench.fusion_kinds import KINDS, Named, named
 from experiments.bench.fusion_pairs import SETS, Pair, pairs
+from experiments.record_csv import records_as_csv
 from fusion.metrics import detectability, patches_around
 from volumes.atomic import write_text
 from volumes.shapes import AnyArray, Mask
@@ -32,8 +31,6 @@ log = logging.getLogger(__name__)
 
 COMPARED = ("max", "mean", "lpf", "max+0.15min", "dmf-lp-unguided", "dmf-lp", "dmf-lp-edges")
 """Kinds that are measured where none are named."""
-HEIGHT = 20.0
-"""Of a disc, in grey levels of 255."""
 TISSUE = (10.0, 230.0)
 """Grey levels between which a picture, smoothed by a voxel, shows tissue: neither air nor saturated bone."""
 TOP = 255.0
@@ -72,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for source in (other, "MRI"):
                 found.append(seen(fuser, chosen, source, options.resamples))
                 log.info("%s", found[-1])
-                write_text(options.out, as_csv(found))
+                write_text(options.out, records_as_csv(Seen, found))
 
 
 def seen(fuser: Named, chosen: Sequence[Pair], source: str, resamples: int, seed: int = 0) -> Seen:
@@ -101,15 +98,6 @@ def tissue(pair: Pair) -> Mask:
     """(1, y, x), where both pictures show some."""
     smooth = [ndimage.gaussian_filter(levels.astype(np.float32), 1.0) for levels in pair.levels()]
     return np.asarray(np.logical_and.reduce([(TISSUE[0] < s) & (s < TISSUE[1]) for s in smooth]))[None]
-
-
-def as_csv(found: Sequence[Seen]) -> str:
-    """With a header."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([field.name for field in fields(Seen)])
-    writer.writerows(astuple(one) for one in found)
-    return text.getvalue()
 
 
 def _patches(fuser: Named, pair: Pair, source: str, rng: np.random.Generator) -> tuple[AnyArray, AnyArray]:

@@ -11,8 +11,6 @@ sources included. Time does not depend on what is shown: sources are noise of tw
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import logging
 import math
 import os
@@ -20,7 +18,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,6 +26,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from experiments.record_csv import records_as_csv
 from volumes.atomic import write_text
 
 if TYPE_CHECKING:
@@ -146,15 +145,6 @@ def table(found: Sequence[Speed]) -> str:
     return "".join(lines)
 
 
-def as_csv(found: Sequence[Speed]) -> str:
-    """The same as CSV, with a header."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([field.name for field in fields(Speed)])
-    writer.writerows(astuple(one) for one in found)
-    return text.getvalue()
-
-
 def _fuser(case: Case, where: Where) -> Fuser:
     from fusion.diffusion.dmf_lp import DMFLPConfig
     from fusion.lpf import LPFConfig
@@ -188,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found.append(measured(case, where))
         one = found[-1]
         log.info("%s, %s: first %.3g s, warm %.3g s, %.0f MB", one.name, one.size, one.first_s, one.warm_s, one.peak_mb)
-        write_text(options.out, as_csv(found))
+        write_text(options.out, records_as_csv(Speed, found))
     head = f"{datetime.now(UTC):%Y-%m-%d}, {where.device}, {where.threads} thread(s)."
     write_text(options.out.with_suffix(".md"), f"{head}\n\n{table(found)}")
 

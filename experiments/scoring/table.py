@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
+
+from experiments.record_csv import records_as_csv
 
 DISTANCES = {
     "before_mean_um": "mean before",
@@ -65,11 +65,7 @@ def figures(scores: Mapping[str, Any], fixed: str = "", segmented: str = "") -> 
 
 def as_csv(rows: Sequence[Figure]) -> str:
     """The table as CSV, with a header."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([field.name for field in fields(Figure)])
-    writer.writerows(astuple(row) for row in rows)
-    return text.getvalue()
+    return records_as_csv(Figure, rows)
 
 
 def as_text(rows: Sequence[Figure]) -> str:

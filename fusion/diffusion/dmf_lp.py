@@ -35,7 +35,8 @@ class DMFLPConfig(BaseModel):
     Parameters
     ----------
     goal : which of the package's weights: those that ``show`` clean sources at their best, or those that ``recover``
-        what noisy and blurred ones would show if they were clean.
+        what noisy and blurred ones would show if they were clean. With ``weights`` of one's own it still says whether
+        pictures are led to show their sources, which noise is not to be.
     weights : a file that ``fusetrack train`` wrote; None takes the package's own.
     network : the architecture that the weights must have.
     steps : of the walk along the bridge; one is the regression.

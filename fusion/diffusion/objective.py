@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from fusion.diffusion.objective_config import ObjectiveConfig
-from fusion.losses.asked import FLAT, LEAST, LEVELS, RANGE, TOLD
 from fusion.losses.differences import difference_correlation
 from fusion.losses.edge_transfer import edge_transfer
 from fusion.losses.entropy import boundary_entropy_hinge, entropy_hinge
+from fusion.losses.figure_scales import FLAT, LEAST, LEVELS, RANGE, TOLD
 from fusion.losses.ssim import ssim
 from fusion.losses.strong_edges import strong_edge_hinge
 from fusion.losses.visual_fidelity import visual_fidelity

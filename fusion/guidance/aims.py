@@ -21,7 +21,7 @@ from fusion.guidance.edge_transfer import EdgeTransfer
 from fusion.guidance.similarity import Similarity
 from fusion.guidance.strong_edges import StrongEdges
 from fusion.guidance.visual_fidelity import VisualFidelity
-from fusion.losses.asked import FLAT, LEAST, LEVELS, RANGE, TOLD
+from fusion.losses.figure_scales import FLAT, LEAST, LEVELS, RANGE, TOLD
 from volumes.shapes import AnyArray
 
 UNIT = {"SCD": 0.1, "VIF": 0.1, "Q": 0.05, "SSIM": 0.005}

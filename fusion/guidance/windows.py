@@ -40,12 +40,8 @@ def inner_means(planes: AnyArray, window: AnyArray, every: int) -> AnyArray:
             into = out[n, i]
             for k in range(size):
                 weight = window[k]
-                if every == 1:
-                    for j in range(columns):
-                        into[j] += weight * along_y[j + k]
-                else:
-                    for j in range(columns):
-                        into[j] += weight * along_y[j * every + k]
+                for j in range(columns):
+                    into[j] += weight * along_y[j * every + k]
     return out
 
 

@@ -88,7 +88,6 @@ def test_discs_of_a_pair_are_seen_in_what_shows_the_picture_that_has_them(data: 
     assert mean[0].dprime == pytest.approx(mean[1].dprime, rel=1e-4)
     assert first[0].dprime > mean[0].dprime / 2 > first[1].dprime == 0
     assert len({found.places for found in (*mean, *first)}) == 1
-    assert fusion_pair_blobs.as_csv(mean).count("\n") == 3
 
 
 def test_a_set_is_blind_to_what_only_a_source_outside_it_shows() -> None:

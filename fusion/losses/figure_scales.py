@@ -1,4 +1,4 @@
-"""Over what, and in which units, the field's figures are asked for, in training and in guidance; free of torch."""
+"""On which scales the field's figures are judged, in training and in guidance alike; free of torch."""
 
 LEVELS = 255.0
 """Grey levels that the common scale of 0 to 1 has in the field's figures."""
